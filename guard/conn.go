@@ -1,0 +1,218 @@
+package guard
+
+import (
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"weak"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/internal/sys"
+)
+
+// Who ended the use of a Conn. Only CompareAndSwap from stateOpen moves it, so that there is one winner.
+const (
+	stateOpen    uint32 = iota
+	stateClosed         // its owner closed it
+	stateAborted        // Abort ended it; the owner's Close has not come yet
+)
+
+// Conn is a guarded connection. It is a net.Conn; what a library should be given is its Surface. Make it by Wrap or a Dialer.
+type Conn struct {
+	id      uint64
+	inner   net.Conn
+	opt     Options
+	raw     syscall.RawConn // nil: no descriptor to ask
+	kind    sys.Kind
+	pollFD  func(uintptr) // kept, so that a probe allocates nothing
+	surface net.Conn
+	self    weak.Pointer[Conn]
+	cleanup runtime.Cleanup
+	born    int64
+	local   string
+	peer    string
+	watched bool
+	noSweep bool // made inside a synctest bubble
+
+	state     atomic.Uint32
+	death     atomic.Pointer[conn.Death]
+	onDeath   atomic.Pointer[func(conn.Death)]
+	condemned atomic.Uint32 // a conn.Cause
+	pool      atomic.Pointer[string]
+	takenErr  atomic.Uint32 // an errno that a peek took from the socket and that the next read must give
+
+	// The exchange. Every field is written before the bytes leave and corrected after, so that a quick answer on another
+	// goroutine is not lost.
+	begun    atomic.Bool  // Begin was called at least once
+	sent     atomic.Int64 // bytes since Begin
+	got      atomic.Int64 // bytes received since Begin
+	pending  atomic.Int64 // bytes that left since the newest byte was received
+	waiting  atomic.Int64 // clock of the first of them; 0: none
+	burst    atomic.Int64 // clock of the first write after a pause
+	lastIO   atomic.Int64 // clock of the newest byte in either direction
+	inIO     atomic.Int32 // reads and writes in progress
+	timedOut atomic.Bool  // a deadline cut the exchange short
+	tls      atomic.Bool  // the bytes are TLS records
+	sniffed  atomic.Int32 // writes looked at for a TLS handshake
+	enlisted atomic.Bool  // on the sweep's list
+
+	wroteShut, readShut, hardClose atomic.Bool
+
+	// probeMu guards pollBits and lastInfo. Only a system call that cannot block happens under it.
+	probeMu  sync.Mutex
+	pollBits sys.Ready
+	lastInfo int64
+
+	sweepSlot int // place in the sweep's list; guarded by sweeper.mu
+
+	// armMu guards armed, capped and before, and the socket's keep-alive setting. Only setsockopt happens under it.
+	armMu  sync.Mutex
+	armed  bool
+	capped bool
+	before sys.KeepAlive
+}
+
+// Wrap guards nc. It never fails: what cannot be seen on this connection is missing from its Capabilities, and options that
+// cannot work (see Options.Check) are moved to the nearest that can. A connection that is guarded already is
+// returned as it is. The caller must use the guard, or its Surface, in place of nc from now on, and close it.
+func Wrap(nc net.Conn, o Options) *Conn {
+	if g, ok := nc.(interface{ guarded() *Conn }); ok {
+		return g.guarded()
+	}
+	c := &Conn{
+		id:    registry.lastID.Add(1),
+		inner: nc,
+		opt:   o.nearest(),
+		born:  now(),
+		local: addrString(nc.LocalAddr()),
+		peer:  addrString(nc.RemoteAddr()),
+	}
+	c.noSweep = inBubble()
+	c.lastIO.Store(c.born)
+	c.self = weak.Make(c)
+	c.findSocket()
+	c.surface = newSurface(c)
+	register(c)
+	c.watched = watch(c)
+	c.cleanup = runtime.AddCleanup(c, forget, forgotten{c.id, c.watched})
+	if o.ListenKeepAlive {
+		c.arm()
+	}
+	return c
+}
+
+// forgotten is what is left to undo when a Conn was collected without Close.
+type forgotten struct {
+	id      uint64
+	watched bool
+}
+
+func forget(f forgotten) {
+	unregister(f.id)
+	if f.watched {
+		unwatch()
+	}
+}
+
+// findSocket looks for the descriptor under the connection and what can be asked of it.
+func (c *Conn) findSocket() {
+	for nc := c.inner; nc != nil; {
+		if _, ok := nc.(tlsState); ok {
+			c.tls.Store(true)
+		}
+		if s, ok := nc.(syscall.Conn); ok {
+			raw, err := s.SyscallConn()
+			if err != nil {
+				return
+			}
+			if err = raw.Control(func(fd uintptr) { c.kind = sys.KindOf(fd) }); err != nil || !c.kind.Stream {
+				c.kind = sys.Kind{}
+				return
+			}
+			c.raw = raw
+			c.pollFD = func(fd uintptr) { c.pollBits = sys.Poll(fd) }
+			return
+		}
+		w, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return
+		}
+		nc = w.NetConn()
+	}
+}
+
+// From finds the guard of nc: nc itself, or what lies under a *tls.Conn or any wrapper with a method NetConn() net.Conn.
+func From(nc net.Conn) (*Conn, bool) {
+	for depth := 0; nc != nil && depth < 16; depth++ {
+		if g, ok := nc.(interface{ guarded() *Conn }); ok {
+			return g.guarded(), true
+		}
+		w, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil, false
+		}
+		nc = w.NetConn()
+	}
+	return nil, false
+}
+
+func (c *Conn) guarded() *Conn { return c }
+
+func addrString(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
+}
+
+// ID is unique in this process and never used again.
+func (c *Conn) ID() uint64 { return c.id }
+
+// Inner is the connection that is guarded. Bytes that go through it directly are not counted.
+func (c *Conn) Inner() net.Conn { return c.inner }
+
+// SetPool gives the connection the name of its pool, for Death.Pool and errors.
+func (c *Conn) SetPool(name string) { c.pool.Store(&name) }
+
+// LocalAddr is that of the guarded connection.
+func (c *Conn) LocalAddr() net.Addr { return c.inner.LocalAddr() }
+
+// RemoteAddr is that of the guarded connection.
+func (c *Conn) RemoteAddr() net.Addr { return c.inner.RemoteAddr() }
+
+// SetDeadline is that of the guarded connection.
+func (c *Conn) SetDeadline(t time.Time) error { return c.inner.SetDeadline(t) }
+
+// SetReadDeadline is that of the guarded connection.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.inner.SetReadDeadline(t) }
+
+// SetWriteDeadline is that of the guarded connection.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.inner.SetWriteDeadline(t) }
+
+// Capabilities are what is seen on one connection, on this system.
+type Capabilities struct {
+	Watcher   bool // a FIN or RST sets the death flag within microseconds
+	Poll      bool // Alive, and the first write after silence, ask the kernel
+	TCPInfo   bool // half-closed connections and the cause of a reset are told apart
+	Sweep     bool // a black hole ends the exchange that waits in it within HeartbeatTimeout
+	KeepAlive bool // ListenKeepAlive works
+	HalfClose bool // Shutdown can close the sending side first
+	TLS       bool // the bytes were seen to be TLS, so that Answered is never claimed
+}
+
+// Capabilities tells what is seen on this connection. TLS can become true while the connection is in use.
+func (c *Conn) Capabilities() Capabilities {
+	_, half := c.inner.(interface{ CloseWrite() error })
+	return Capabilities{
+		Watcher:   c.watched,
+		Poll:      c.raw != nil,
+		TCPInfo:   c.kind.TCP,
+		Sweep:     c.kind.TCP && !c.noSweep,
+		KeepAlive: c.kind.TCP,
+		HalfClose: half,
+		TLS:       c.tls.Load(),
+	}
+}

@@ -1,0 +1,102 @@
+package guard
+
+import "herz.example/herz/conn"
+
+// burstPause is the silence of the writer after which a write counts as the first of a new burst. It is the error of the
+// sweep's estimate of how long the oldest unacknowledged byte has been under way.
+const burstPause = int64(100e6)
+
+// tlsWrites is how many writes of a connection are looked at for the begin of a TLS handshake. Protocols that start
+// in clear text (MySQL, PostgreSQL, SMTP) turn to TLS within their first messages.
+const tlsWrites = 8
+
+// Begin starts a new exchange: what was sent and received before no longer counts. Pools and adapters call it at each loan.
+func (c *Conn) Begin() {
+	c.begun.Store(true)
+	c.reset()
+}
+
+func (c *Conn) reset() {
+	c.sent.Store(0)
+	c.got.Store(0)
+	c.pending.Store(0)
+	c.waiting.Store(0)
+	c.timedOut.Store(false)
+}
+
+// Delivery tells what is known about the request of the exchange since Begin. Answered is claimed only when Begin was
+// called and the bytes are not TLS: otherwise what came need not be the answer.
+func (c *Conn) Delivery() conn.Delivery {
+	switch {
+	case c.sent.Load() == 0:
+		return conn.NothingSent
+	case c.pending.Load() == 0 && c.got.Load() > 0 && c.begun.Load() && !c.tls.Load():
+		return conn.Answered
+	default:
+		return conn.MaybeSent
+	}
+}
+
+// leaving counts n bytes that are about to be sent.
+func (c *Conn) leaving(n, at int64) {
+	if c.opt.ImplicitBegin && c.pending.Load() == 0 {
+		c.reset()
+	}
+	if at-c.lastIO.Load() > burstPause || c.burst.Load() == 0 {
+		c.burst.Store(at)
+	}
+	c.lastIO.Store(at)
+	if c.waiting.Load() == 0 {
+		c.waiting.Store(max(at, 1))
+	}
+	c.sent.Add(n)
+	c.pending.Add(n)
+	c.inIO.Add(1)
+	c.enlist()
+}
+
+// left corrects leaving for the bytes that did not leave.
+func (c *Conn) left(n, announced int64) {
+	c.inIO.Add(-1)
+	if n == announced {
+		return
+	}
+	c.sent.Add(n - announced)
+	if c.pending.Add(n-announced) <= 0 {
+		c.pending.Store(0)
+		c.waiting.Store(0)
+	}
+}
+
+// received counts n bytes that the peer sent.
+func (c *Conn) received(n, at int64) {
+	c.lastIO.Store(at)
+	c.got.Add(n)
+	if c.waiting.Load() != 0 {
+		c.pending.Store(0)
+		c.waiting.Store(0)
+		c.timedOut.Store(false)
+	}
+}
+
+// sniff looks at the first writes for a TLS ClientHello (RFC 8446 §5.1: type 22, version 3.x, then message type 1).
+func (c *Conn) sniff(b []byte) {
+	c.sniffed.Add(1)
+	if len(b) > 5 && b[0] == 22 && b[1] == 3 && b[2] <= 4 && b[5] == 1 {
+		c.tls.Store(true)
+	}
+}
+
+// phase names what the exchange is doing.
+func (c *Conn) phase() string {
+	switch {
+	case c.sent.Load() == 0:
+		return "idle"
+	case c.pending.Load() > 0:
+		return "processing"
+	case c.begun.Load():
+		return "transfer"
+	default:
+		return "idle"
+	}
+}

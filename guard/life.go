@@ -1,0 +1,182 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/internal/sys"
+)
+
+// Bounds of a graceful close: how long and for how many bytes the peer may go on speaking.
+const (
+	drainTime  = time.Second
+	drainBytes = 1 << 20
+)
+
+// Dead reports whether the connection is known to have ended. It costs one atomic load and asks nobody.
+func (c *Conn) Dead() bool { return c.death.Load() != nil }
+
+// Death gives the record of how the connection ended; false while it is not known to have ended.
+func (c *Conn) Death() (conn.Death, bool) {
+	if d := c.death.Load(); d != nil {
+		return *d, true
+	}
+	return conn.Death{}, false
+}
+
+// Condemn says that the connection must not be lent again. Alive reports it from now on; reads and writes of whoever has
+// the connection go on. The first cause stays.
+func (c *Conn) Condemn(cause conn.Cause) { c.condemned.CompareAndSwap(0, uint32(cause)) }
+
+// Condemned gives the cause given to Condemn.
+func (c *Conn) Condemned() (conn.Cause, bool) {
+	cause := conn.Cause(c.condemned.Load())
+	return cause, cause != conn.None
+}
+
+// OnDeath has f called when the connection ends, for whatever reason, our own close included; at once when it has ended
+// already. There is one f: a new one takes the place of the old, nil removes it, and it is called once. It is called with
+// no lock held, from the watcher, or from the goroutine whose call found the death after that call's input or output was
+// over. It must be quick: while the watcher runs it, other deaths wait.
+func (c *Conn) OnDeath(f func(conn.Death)) {
+	if f == nil {
+		c.onDeath.Store(nil)
+		return
+	}
+	c.onDeath.Store(&f)
+	if d := c.death.Load(); d != nil {
+		c.tell(d)
+	}
+}
+
+func (c *Conn) tell(d *conn.Death) {
+	if f := c.onDeath.Swap(nil); f != nil {
+		(*f)(*d)
+	}
+}
+
+// describe gives the facts of the connection as they are now.
+func (c *Conn) describe(cause conn.Cause, errno syscall.Errno, detail string) conn.Death {
+	at := now()
+	d := conn.Death{
+		ID: c.id, Peer: c.peer, Cause: cause, Errno: errno, Detail: detail,
+		Age: time.Duration(at - c.born), Idle: time.Duration(at - c.lastIO.Load()),
+		Phase: c.phase(), BytesSent: c.sent.Load(),
+	}
+	if p := c.pool.Load(); p != nil {
+		d.Pool = *p
+	}
+	return d
+}
+
+// record keeps the first death and tells of it. It returns the one that is kept.
+func (c *Conn) record(cause conn.Cause, errno syscall.Errno, detail string) *conn.Death {
+	if d := c.death.Load(); d != nil {
+		return d
+	}
+	d := c.describe(cause, errno, detail)
+	if !c.death.CompareAndSwap(nil, &d) {
+		return c.death.Load()
+	}
+	c.tell(&d)
+	return &d
+}
+
+// Close closes the connection. Unread bytes are thrown away first, so that the peer sees a FIN and not a RST. The cause of death
+// is that of Condemn; without one, Timeout when a deadline cut the exchange short, else Drained.
+func (c *Conn) Close() error {
+	if !c.state.CompareAndSwap(stateOpen, stateClosed) {
+		if c.state.CompareAndSwap(stateAborted, stateClosed) {
+			return nil
+		}
+		return c.inner.Close()
+	}
+	c.leave()
+	cause, detail := c.closeCause()
+	c.record(cause, 0, detail)
+	if c.raw != nil && !c.hardClose.Load() {
+		_ = c.raw.Control(func(fd uintptr) { sys.Discard(fd, drainBytes) })
+	}
+	return c.inner.Close()
+}
+
+func (c *Conn) closeCause() (conn.Cause, string) {
+	if cause, ok := c.Condemned(); ok {
+		return cause, ""
+	}
+	switch {
+	case c.timedOut.Load():
+		return conn.Timeout, "closed by its owner after a deadline ran out"
+	default:
+		return conn.Drained, "closed by its owner"
+	}
+}
+
+// Abort ends the connection at once, with a RST where there is one. Whoever reads or writes gets an error that carries cause.
+func (c *Conn) Abort(cause conn.Cause) { c.abort(cause, 0, "") }
+
+func (c *Conn) abort(cause conn.Cause, errno syscall.Errno, detail string) {
+	if !c.state.CompareAndSwap(stateOpen, stateAborted) {
+		return
+	}
+	c.leave()
+	c.record(cause, errno, detail)
+	if l, ok := c.inner.(interface{ SetLinger(int) error }); ok {
+		_ = l.SetLinger(0)
+	}
+	_ = c.inner.Close()
+}
+
+// Shutdown is the planned close: it closes the sending side, reads until the peer has closed its own, and closes. It waits no longer
+// than ctx and a second, and for no more than 1 MiB; the peer sees a FIN in every case but that of more bytes than that, which is
+// an error. The cause of death is that of Condemn, else Drained.
+func (c *Conn) Shutdown(ctx context.Context) error {
+	if !c.state.CompareAndSwap(stateOpen, stateClosed) {
+		return nil
+	}
+	c.leave()
+	gone := c.Dead()
+	cause, detail := c.closeCause()
+	c.record(cause, 0, detail)
+	half, ok := c.inner.(interface{ CloseWrite() error })
+	if gone || !ok || half.CloseWrite() != nil {
+		return c.inner.Close()
+	}
+	over := c.drain(ctx)
+	return errors.Join(over, c.inner.Close())
+}
+
+// drain reads until the peer closes, and not beyond the bounds of Shutdown.
+func (c *Conn) drain(ctx context.Context) error {
+	if err := c.inner.SetReadDeadline(time.Now().Add(drainTime)); err != nil {
+		return nil //nolint:nilerr // it is being closed; the close tells
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.inner.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	var scratch [4096]byte
+	for total := 0; total < drainBytes; {
+		n, err := c.inner.Read(scratch[:])
+		if total += n; err != nil {
+			return nil //nolint:nilerr // the end of the stream, or of the time, is how a drain ends
+		}
+	}
+	return fmt.Errorf("herz/guard: shutdown of connection #%d to %s: the peer sent more than %d bytes after our end was closed: it sees a reset",
+		c.id, c.peer, drainBytes)
+}
+
+// leave takes the connection out of everything that could look at it. It comes before the close of the descriptor.
+func (c *Conn) leave() {
+	c.cleanup.Stop()
+	unregister(c.id)
+	if c.watched {
+		_ = c.raw.Control(removeFromWatch)
+		unwatch()
+	}
+	if c.enlisted.Load() {
+		c.delist()
+	}
+}

@@ -1,0 +1,251 @@
+package guard
+
+import (
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+	"weak"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/internal/sys"
+)
+
+const (
+	sweepEvery = 250 * time.Millisecond
+	// sweepAfter is how long an exchange waits before it is looked at. Most answers come sooner and cost nothing.
+	sweepAfter = 500 * time.Millisecond
+	// sweepLate is a gap between two looks that means that this process or machine stood still. The peer must then be
+	// given time to be heard.
+	sweepLate = time.Second
+	// settle is what is kept of HeartbeatTimeout for the kernel's timers and for waking the reader.
+	settle = 200 * time.Millisecond
+)
+
+// sweeper looks at the exchanges that wait. Its goroutine runs while its list is not empty.
+var sweeper = struct {
+	// mu guards list, Conn.sweepSlot and running. Nothing but list operations happens under it.
+	mu      sync.Mutex
+	list    []weak.Pointer[Conn]
+	running bool
+
+	wake chan struct{} // the list became empty
+}{wake: make(chan struct{}, 1)}
+
+// enlist puts a connection whose exchange begins to wait on the sweep's list, and starts the sweep if need be.
+func (c *Conn) enlist() {
+	if !c.kind.TCP || c.noSweep || c.enlisted.Load() || c.state.Load() != stateOpen {
+		return
+	}
+	sweeper.mu.Lock()
+	defer sweeper.mu.Unlock()
+	if !c.enlisted.CompareAndSwap(false, true) {
+		return
+	}
+	c.sweepSlot = len(sweeper.list)
+	sweeper.list = append(sweeper.list, c.self)
+	if !sweeper.running && !inBubble() {
+		sweeper.running = true
+		go sweep()
+	}
+}
+
+// delist takes it off the list.
+func (c *Conn) delist() {
+	sweeper.mu.Lock()
+	defer sweeper.mu.Unlock()
+	if !c.enlisted.CompareAndSwap(true, false) {
+		return
+	}
+	last := len(sweeper.list) - 1
+	moved := sweeper.list[last]
+	sweeper.list[c.sweepSlot] = moved
+	if m := moved.Value(); m != nil {
+		m.sweepSlot = c.sweepSlot
+	}
+	sweeper.list = sweeper.list[:last]
+	if last == 0 {
+		select {
+		case sweeper.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// sweep is the goroutine: it looks, sleeps until the next look is due, and ends when nothing waits any more.
+func sweep() {
+	timer := time.NewTimer(sweepEvery)
+	defer timer.Stop()
+	var batch []*Conn
+	looked := now()
+	for {
+		select {
+		case <-timer.C:
+		case <-sweeper.wake:
+		}
+		var more bool
+		if batch, more = takeBatch(batch[:0]); !more {
+			return
+		}
+		at := now()
+		late := at-looked > int64(sweepLate)
+		looked = at
+		next := sweepEvery
+		for i, c := range batch {
+			next = min(next, c.look(at, late))
+			batch[i] = nil // the sweep must not keep a forgotten connection alive
+		}
+		timer.Reset(next)
+	}
+}
+
+// takeBatch copies the list and drops the connections that were collected. It says false, and marks the sweep as ended, when nothing
+// is left.
+func takeBatch(batch []*Conn) ([]*Conn, bool) {
+	sweeper.mu.Lock()
+	defer sweeper.mu.Unlock()
+	kept := sweeper.list[:0]
+	for _, p := range sweeper.list {
+		if c := p.Value(); c != nil {
+			c.sweepSlot = len(kept)
+			kept = append(kept, p)
+			batch = append(batch, c)
+		}
+	}
+	clear(sweeper.list[len(kept):])
+	sweeper.list = kept
+	sweeper.running = len(kept) > 0
+	return batch, sweeper.running
+}
+
+// look judges one waiting exchange and says when it wants to be looked at again.
+func (c *Conn) look(at int64, late bool) time.Duration {
+	since := c.waiting.Load()
+	switch {
+	case c.state.Load() != stateOpen, since == 0 && !c.midAnswer(at):
+		c.rest()
+		return sweepEvery
+	case since == 0:
+		since = c.lastIO.Load()
+	}
+	if at-since < int64(sweepAfter) {
+		return sweepEvery
+	}
+	info, ok := c.info()
+	switch {
+	case !ok:
+		return sweepEvery // it is being closed
+	case info.Unacked == 0 && c.inIO.Load() == 0:
+		c.rest() // everything arrived and nobody waits for an answer; the next Read comes back here
+		return sweepEvery
+	case late:
+		return sweepEvery
+	}
+	capped := c.arm()
+	limit := c.opt.unackedLimit(capped)
+	silent := time.Duration(at - max(c.burst.Load(), at-int64(info.AckAge)))
+	switch {
+	case info.Unacked > 0 && silent >= limit && sentSince(info):
+		c.abort(conn.Unacked, syscall.ETIMEDOUT, fmt.Sprintf("%d segments in flight, %d retransmissions, nothing acknowledged for %v",
+			info.Unacked, info.Retransmits, silent.Round(time.Millisecond)))
+	case info.Unacked > 0 && limit-silent < sweepEvery:
+		return max(limit-silent, 10*time.Millisecond)
+	case info.Unacked == 0 && info.Probes >= c.opt.probesWanted() && info.AckAge >= c.opt.HeartbeatTimeout-settle:
+		c.abort(probeCause(info), syscall.ETIMEDOUT, fmt.Sprintf("%d probes without an answer, the last sign of life %v ago", info.Probes, info.AckAge))
+	}
+	return sweepEvery
+}
+
+// sentSince reports whether something was sent after the newest acknowledgement and had time to be answered. Where
+// retransmissions are far apart (a peer that shrank its window, on a kernel that cannot bound them) the acknowledgement may
+// be old only because nothing was asked.
+func sentSince(i sys.Info) bool {
+	return i.SentAge >= 50*time.Millisecond && i.SentAge+100*time.Millisecond < i.AckAge
+}
+
+// probeCause tells unanswered keep-alive probes from unanswered zero-window probes.
+func probeCause(i sys.Info) conn.Cause {
+	if i.NotSent > 0 {
+		return conn.Unacked
+	}
+	return conn.KeepAlive
+}
+
+// rest takes the connection off the list and gives it its own keep-alive setting back. It comes back when a new
+// exchange began in the meantime.
+func (c *Conn) rest() {
+	if !c.opt.ListenKeepAlive {
+		c.disarm()
+	}
+	c.delist()
+	if c.midAnswer(now()) || (c.waiting.Load() != 0 && c.inIO.Load() > 0) {
+		c.enlist()
+	}
+}
+
+// midAnswer reports whether somebody reads on after part of an answer. Whether the answer is complete is not known, and a reader
+// may rest in Read between exchanges (HTTP/1, LISTEN), so that this is believed for a while only.
+func (c *Conn) midAnswer(at int64) bool {
+	return c.inIO.Load() > 0 && c.sent.Load() > 0 && at-c.lastIO.Load() < 2*int64(c.opt.HeartbeatTimeout)
+}
+
+// arm turns the exchange's keep-alive on, and bounds the pause between retransmissions, without which a short outage is
+// noticed to be over only seconds after it is. It reports whether the latter is in force (Linux 6.15).
+func (c *Conn) arm() bool {
+	c.armMu.Lock()
+	defer c.armMu.Unlock()
+	if c.armed || !c.kind.TCP {
+		return c.capped
+	}
+	_ = c.raw.Control(func(fd uintptr) {
+		before, err := sys.GetKeepAlive(fd)
+		if err != nil || sys.SetKeepAlive(fd, c.opt.keepAlive()) != nil {
+			return
+		}
+		c.before, c.armed = before, true
+		c.capped = sys.CapRTO(fd, time.Duration(c.opt.keepAlive().Interval)*time.Second) == nil
+	})
+	return c.capped
+}
+
+func (c *Conn) disarm() {
+	c.armMu.Lock()
+	defer c.armMu.Unlock()
+	if !c.armed {
+		return
+	}
+	c.armed, c.capped = false, false
+	_ = c.raw.Control(func(fd uintptr) {
+		_ = sys.SetKeepAlive(fd, c.before)
+		_ = sys.CapRTO(fd, 0)
+	})
+}
+
+// userKeepAlive lets the user's own setting win over the sweep's; the sweep takes it as the one to give back.
+func (c *Conn) userKeepAlive(set func() error) error {
+	c.armMu.Lock()
+	defer c.armMu.Unlock()
+	c.armed = false
+	return set()
+}
+
+// unackedLimit is how long data may be unacknowledged. The kernel retransmits 0.2, 0.6, 1.4 and 3.0 s after the first
+// time; with pauses of at most 1 s the last of these is at 2.4 s. The limit lies behind that, so that an outage of 1.5 s is
+// survived.
+func (o Options) unackedLimit(capped bool) time.Duration {
+	if capped {
+		return o.HeartbeatTimeout * 13 / 16
+	}
+	return o.HeartbeatTimeout - settle/2
+}
+
+// keepAlive is the setting under which the kernel itself gives up before HeartbeatTimeout: idle + interval × count.
+func (o Options) keepAlive() sys.KeepAlive {
+	unit := max(1, int(o.HeartbeatTimeout/(3200*time.Millisecond)))
+	count := max(1, int((o.HeartbeatTimeout-settle)/(time.Duration(unit)*time.Second))-1)
+	return sys.KeepAlive{On: true, Idle: unit, Interval: unit, Count: count}
+}
+
+func (o Options) probesWanted() int {
+	return min(2, o.keepAlive().Count)
+}
