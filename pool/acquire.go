@@ -1,0 +1,267 @@
+package pool
+
+import (
+	"context"
+
+	"herz.example/herz/conn"
+)
+
+// verdict is what an examination of an idle connection says.
+type verdict uint8
+
+const (
+	fit     verdict = iota // lend it
+	unfit                  // close it
+	suspect                // ping it first
+)
+
+// examine decides whether e, which the caller owns, may be lent. When it may not, the cause is given; where the guard knows a
+// better one, the burial takes that.
+func (p *Pool[T]) examine(e *entry[T], r *rules, now int64) (verdict, conn.Cause) {
+	g := e.guard
+	if g != nil {
+		if g.Dead() {
+			return unfit, conn.Error
+		}
+		// Condemned by a user or an adapter: this is the moment at which that takes effect.
+		if cause, yes := g.Condemned(); yes {
+			return unfit, cause
+		}
+	}
+	if e.gen != r.generation {
+		return unfit, conn.Generation
+	}
+	if now >= e.expires.Load() {
+		return unfit, conn.MaxLifetime
+	}
+	quiet := e.quiet(now)
+	if quiet < r.probeAfter {
+		return fit, conn.None
+	}
+	if g != nil && g.Alive() != nil {
+		return unfit, conn.Error
+	}
+	if quiet >= r.pingAfter {
+		return suspect, conn.None
+	}
+	return fit, conn.None
+}
+
+// Acquire borrows a connection: an idle one, or one that is dialled, or the one returned next. Callers are served in the order in
+// which they came. It does not allocate unless it dials or fails.
+//
+// Errors: [ErrClosed]; an [*ExhaustedError] when the context ended, when Limits.AcquireTimeout ran out (used when the
+// context has no deadline), or when Limits.MaxWaiters callers wait already; a [*DialError] when the dial that the caller waited for
+// failed and no other connection is open.
+func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
+	if p.cfg.Observer != nil {
+		return p.acquireObserved(ctx)
+	}
+	return p.acquire(ctx)
+}
+
+func (p *Pool[T]) acquire(ctx context.Context) (Lease[T], error) {
+	if p.gate.Load() != 0 || ctx.Err() != nil {
+		return p.acquireSlow(ctx)
+	}
+	e := p.takeSlot()
+	if e == nil {
+		return p.acquireSlow(ctx)
+	}
+	if l, v := p.lend(e); v == fit {
+		return l, nil
+	}
+	return p.acquireSlow(ctx)
+}
+
+// TryAcquire borrows a connection if one is idle, fit, and wanted by nobody else. Otherwise it returns false at once, and sees to
+// it that a later call finds one: it starts a ping of one that was silent for too long, or a dial where there is room.
+func (p *Pool[T]) TryAcquire() (Lease[T], bool) {
+	if p.shared {
+		return p.tryShared()
+	}
+	for {
+		p.mu.Lock()
+		if p.phase != open || p.queue.n > 0 {
+			p.mu.Unlock()
+			return Lease[T]{}, false
+		}
+		e := p.takeIdleLocked()
+		if e == nil {
+			if p.dialing == 0 && p.places < p.rules.Load().MaxOpen {
+				p.startDialLocked()
+			}
+			p.mu.Unlock()
+			return Lease[T]{}, false
+		}
+		p.mu.Unlock()
+		if l, v := p.lend(e); v == fit {
+			p.emitLent(l, 0)
+			return l, true
+		}
+	}
+}
+
+// lend gives e, which the caller took out of the store, to the caller, if it is fit. If not, e is seen to.
+func (p *Pool[T]) lend(e *entry[T]) (Lease[T], verdict) {
+	now := p.now()
+	v, cause := p.examine(e, p.rules.Load(), now)
+	switch v {
+	case unfit:
+		p.bury(e, e.cell.Load(), cause, nil)
+		return Lease[T]{}, unfit
+	case suspect:
+		p.startCheck(e, e.cell.Load(), pinging)
+		return Lease[T]{}, suspect
+	case fit:
+	}
+	w, ok := e.cell.Move(e.cell.Load(), conn.InUse, 1)
+	if !ok {
+		panic("herz/pool: an idle connection had two owners") //nolint:forbidigo // a broken invariant must not go on to share a connection
+	}
+	return p.begin(e, w.Seq(), now), fit
+}
+
+// begin starts the lease seq of e for the caller.
+func (p *Pool[T]) begin(e *entry[T], seq uint64, now int64) Lease[T] {
+	e.touch(now)
+	if seq&holderSample == 0 || p.tracing.Load() {
+		e.holder.record(seq, 2)
+	}
+	if e.guard != nil && !p.shared {
+		e.guard.Begin()
+	}
+	return Lease[T]{e: e, seq: seq}
+}
+
+// holderSample is the mask of lease numbers whose holder's stack is kept: one of 1,024, because a stack costs as much as ten
+// leases. After an exhaustion, and while Limits.LeakAfter is set, every stack is kept.
+const holderSample = 1<<10 - 1
+
+// acquireSlow is Acquire without the short way: it looks at the whole store, and then waits in line.
+func (p *Pool[T]) acquireSlow(ctx context.Context) (Lease[T], error) {
+	if err := ctx.Err(); err != nil {
+		return Lease[T]{}, p.exhausted(err, 0, 0)
+	}
+	w := p.waiters.Get().(*waiter[T])
+	w.ctx = ctx
+	front := false
+	for {
+		l, joined, err := p.takeOrJoin(w, front)
+		if !joined {
+			p.retire(w)
+			return l, err
+		}
+		p.pump()
+		g, err := p.await(w)
+		if err != nil {
+			p.retire(w)
+			return Lease[T]{}, err
+		}
+		if g.e.dead() {
+			// It died between the grant and now. The caller keeps its place in front of all others.
+			p.undo(g)
+			front = true
+			continue
+		}
+		p.retire(w)
+		return p.begin(g.e, g.seq, p.now()), nil
+	}
+}
+
+func (p *Pool[T]) retire(w *waiter[T]) {
+	w.ctx = nil
+	p.waiters.Put(w)
+}
+
+// takeOrJoin borrows an idle connection when nobody waits for one; otherwise the caller joins the line.
+func (p *Pool[T]) takeOrJoin(w *waiter[T], front bool) (l Lease[T], joined bool, err error) {
+	v := unfit
+	for {
+		p.mu.Lock()
+		var e *entry[T]
+		if p.phase == open && p.queue.n == 0 && !p.shared && v == unfit {
+			e = p.takeIdleLocked()
+		}
+		if e == nil {
+			joined, err = p.joinAsLocked(w, front)
+			p.mu.Unlock()
+			if err == errTurnedAway {
+				err = p.exhausted(nil, 0, p.waiting())
+			}
+			return Lease[T]{}, joined, err
+		}
+		p.mu.Unlock()
+		if l, v = p.lend(e); v == fit {
+			return l, false, nil
+		}
+	}
+}
+
+// joinAsLocked puts w into the line unless the pool is closed or the line is full.
+func (p *Pool[T]) joinAsLocked(w *waiter[T], front bool) (bool, error) {
+	if p.phase != open {
+		return false, ErrClosed
+	}
+	r := p.rules.Load()
+	if p.queue.n >= r.MaxWaiters && !front {
+		p.books.refused++
+		return false, errTurnedAway
+	}
+	if !front {
+		p.books.waits++
+		w.since = p.exact()
+		w.until = never
+		if _, has := w.ctx.Deadline(); !has && r.AcquireTimeout > 0 {
+			w.until = w.since + int64(r.AcquireTimeout)
+		}
+	}
+	p.joinLocked(w, front)
+	if p.clock.Load() == 0 {
+		p.wake()
+	}
+	return true, nil
+}
+
+// await waits for w's grant. The wait is bounded by the caller's context or by w.until, which the maintenance goroutine watches.
+func (p *Pool[T]) await(w *waiter[T]) (grant[T], error) {
+	var g grant[T]
+	select {
+	case g = <-w.ch:
+	case <-w.ctx.Done():
+		g = p.abandon(w)
+	}
+	waited := p.exact() - w.since
+	p.waitTime.Add(waited)
+	if g.err != nil {
+		return g, p.waitFailed(g.err, waited)
+	}
+	return g, nil
+}
+
+// abandon takes w out of the line because its context ended. A grant that was on its way goes back to the pool.
+func (p *Pool[T]) abandon(w *waiter[T]) grant[T] {
+	err := w.ctx.Err()
+	p.mu.Lock()
+	if w.queued {
+		p.leaveLocked(w)
+		p.mu.Unlock()
+		return grant[T]{err: err}
+	}
+	p.mu.Unlock()
+	g := <-w.ch // sent already, or about to be: whoever took w out of the line sends at once
+	if g.err == nil {
+		p.undo(g)
+		g = grant[T]{err: err}
+	}
+	return g
+}
+
+// undo returns a connection that was granted and never used.
+func (p *Pool[T]) undo(g grant[T]) {
+	if p.shared {
+		p.releaseShared(Lease[T]{e: g.e, seq: g.seq}, nil)
+		return
+	}
+	p.handBack(g.e, g.e.cell.Load())
+}

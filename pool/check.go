@@ -1,0 +1,203 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+)
+
+// checkKind is what a check does.
+type checkKind uint8
+
+const (
+	pinging   checkKind = iota // before a loan, or as a heartbeat
+	resetting                  // after a loan
+)
+
+// checkPatience is how long a check may keep a connection from somebody who waits. It is a little less than the quarter of a second
+// that is promised, because the clock that watches it ticks every ten milliseconds.
+const checkPatience = int64(235 * time.Millisecond)
+
+var (
+	errCut    = errors.New("the ping was cut short because somebody waited for the connection")
+	errNoPong = errors.New("the peer did not answer a ping in time")
+)
+
+// check is one ping or reset under way. Its fields but done and cancel are guarded by Pool.mu.
+type check struct {
+	kind   checkKind
+	began  int64
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the user's function has returned
+	over   chan struct{} // closed when the connection is back in the pool or buried
+	cut    bool          // it was given up and is counted no longer
+}
+
+// stop makes the check end and waits for that, for a moment: a function that heeds neither its context nor its socket is left behind.
+func (c *check) stop(g *guard.Conn) {
+	c.cancel()
+	if g != nil {
+		g.Abort(conn.Heartbeat)
+	}
+	t := time.NewTimer(dialGrace)
+	defer t.Stop()
+	select {
+	case <-c.done:
+	case <-t.C:
+	}
+}
+
+// startCheck takes e, whose word is w and which the caller owns, out for a check on a goroutine of its own. False: its word was no
+// longer w.
+func (p *Pool[T]) startCheck(e *entry[T], w conn.Word, kind checkKind) bool {
+	return p.beginCheck(e, w, kind) != nil
+}
+
+func (p *Pool[T]) beginCheck(e *entry[T], w conn.Word, kind checkKind) *check {
+	ctx, cancel := context.WithTimeout(p.life, p.rules.Load().HeartbeatTimeout)
+	c := &check{kind: kind, began: p.exact(), cancel: cancel, done: make(chan struct{}), over: make(chan struct{})}
+	p.mu.Lock()
+	next, ok := e.cell.Move(w, conn.Checking, 0)
+	if !ok {
+		p.mu.Unlock()
+		cancel()
+		return nil
+	}
+	e.check = c
+	p.checking++
+	p.mu.Unlock()
+	if p.clock.Load() == 0 {
+		p.wake()
+	}
+	go p.runCheck(ctx, e, next, c)
+	return c
+}
+
+// runCheck asks the peer and then hands e back, or buries it.
+func (p *Pool[T]) runCheck(ctx context.Context, e *entry[T], w conn.Word, c *check) {
+	defer close(c.over)
+	stopAbort := func() bool { return true }
+	if g := e.guard; g != nil {
+		g.Begin()
+		stopAbort = context.AfterFunc(ctx, func() { g.Abort(conn.Heartbeat) })
+	}
+	who, err := p.ask(ctx, e, c.kind)
+	if !stopAbort() && err == nil {
+		err = errNoPong
+	}
+	close(c.done)
+	c.cancel()
+	now := p.exact()
+	took := now - c.began
+	p.mu.Lock()
+	if !c.cut {
+		c.cut = true
+		p.checking--
+	}
+	e.check = nil
+	p.doubt = err != nil
+	p.noteLocked()
+	p.mu.Unlock()
+	if c.kind == pinging {
+		p.beat(e, took, err)
+	}
+	if err != nil {
+		cause := conn.Heartbeat
+		if c.kind == resetting {
+			cause = conn.Error
+		}
+		if p.life.Err() != nil {
+			cause = conn.Drained
+		}
+		p.bury(e, w, cause, err)
+		p.pump()
+		return
+	}
+	e.proven.Store(now)
+	if c.kind == pinging && p.cfg.Identity != nil && !p.identified(e, who) {
+		p.bury(e, w, conn.Identity, nil)
+		p.pump()
+		return
+	}
+	p.handBack(e, w)
+}
+
+// ask runs the user's function, and asks for the identity after a ping.
+func (p *Pool[T]) ask(ctx context.Context, e *entry[T], kind checkKind) (who string, err error) {
+	if kind == resetting {
+		return "", p.cfg.Reset(ctx, e.value)
+	}
+	if p.cfg.Ping != nil {
+		err = p.cfg.Ping(ctx, e.value)
+	} else if e.guard != nil {
+		err = e.guard.Alive()
+	}
+	if err == nil && p.cfg.Identity != nil {
+		who, err = p.cfg.Identity(ctx, e.value)
+	}
+	return who, err
+}
+
+// beat counts and reports a ping.
+func (p *Pool[T]) beat(e *entry[T], took int64, err error) {
+	p.beats.Add(1)
+	if err != nil {
+		p.missed.Add(1)
+	} else {
+		e.rtt.Store(took)
+	}
+	p.emit(Event{Kind: Heartbeat, Conn: e.id, Generation: e.gen, Duration: time.Duration(took), Err: err})
+}
+
+// cutLocked gives up the check of e, if it has kept somebody waiting for too long. The caller buries e if this returns true.
+func (p *Pool[T]) cutLocked(e *entry[T], now int64) bool {
+	c := e.check
+	if c == nil || c.cut || now-c.began < checkPatience || e.cell.Load().State() != conn.Checking {
+		return false
+	}
+	c.cut = true
+	p.checking--
+	p.doubt = true
+	return true
+}
+
+// identified keeps what the server behind e said it is. False: e itself changed, so that what its users know of it is no longer
+// true. Then every connection to that address is suspect and the pool is invalidated. When only the address answers
+// differently, the others at that address are asked; behind a balancer they answer as before and nothing happens to them.
+func (p *Pool[T]) identified(e *entry[T], who string) bool {
+	before := e.identity.Swap(&who)
+	p.mu.Lock()
+	known, seen := p.ready[e.peer]
+	p.ready[e.peer] = who
+	p.mu.Unlock()
+	if before != nil && *before != who {
+		p.invalidate(conn.Identity, &IdentityError{Pool: p.cfg.Name, Peer: e.peer, Before: *before, After: who})
+		return false
+	}
+	if seen && known != who {
+		p.recheck(e)
+	}
+	return true
+}
+
+// recheck pings the idle connections that have the same peer as e: that asks each for its identity.
+func (p *Pool[T]) recheck(e *entry[T]) {
+	p.mu.Lock()
+	p.sweepSlotsLocked()
+	var same []*entry[T]
+	for at := p.idle.head; at != nil; {
+		next := at.next
+		if at.peer == e.peer && at != e && (at.identity.Load() == nil || *at.identity.Load() != *e.identity.Load()) {
+			p.idle.remove(at)
+			same = append(same, at)
+		}
+		at = next
+	}
+	p.mu.Unlock()
+	for _, at := range same {
+		p.startCheck(at, at.cell.Load(), pinging)
+	}
+}

@@ -1,0 +1,131 @@
+package pool
+
+import (
+	"runtime"
+	"strings"
+	"sync/atomic"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+)
+
+// never is a time that does not come, in nanoseconds of the pool's clock.
+const never = int64(1<<63 - 1)
+
+// entry is one connection of a pool.
+//
+// Ownership: an entry that rests lies in exactly one place, a slot or the idle list. Whoever takes it out of there owns it and
+// alone may move its state, until it is put back or lent. A lease owns the entry it was given. A check owns the entry too, but
+// the maintenance goroutine may cut it: there the state word decides.
+type entry[T any] struct {
+	cell    conn.Cell
+	guard   *guard.Conn  // nil when none was found; immutable once the dial is over
+	gen     uint64       // generation of the pool when the dial began; immutable
+	expires atomic.Int64 // end of its lifetime, by the pool's clock
+	stamp   atomic.Int64 // when it was last lent or returned, by the pool's clock
+	proven  atomic.Int64 // when a ping last succeeded
+	pool    *Pool[T]
+	value   T
+
+	id       uint64
+	born     int64
+	jitter   float64 // share of MaxLifetimeJitter that is taken off its lifetime, drawn once
+	peer     string
+	rtt      atomic.Int64
+	identity atomic.Pointer[string]
+	holder   stack
+
+	// Guarded by Pool.mu.
+	prev, next *entry[T] // idle list
+	listed     bool
+	index      int // in Pool.all
+	closing    conn.Cause
+	check      *check
+	doomed     conn.Cause          // shared mode: why it takes no more leases
+	lending    bool                // shared mode: a pump is looking at it
+	tickets    map[uint64]struct{} // shared mode: leases that are out
+	leakSeen   uint64              // number of the lease that was last reported as long held
+}
+
+// dead reports whether the guard has seen the connection end.
+func (e *entry[T]) dead() bool { return e.guard != nil && e.guard.Dead() }
+
+// touch notes the time of a loan or a return. The coarse clock stands still for ten milliseconds at a time, so that most calls
+// find the stamp right already and write nothing.
+func (e *entry[T]) touch(now int64) {
+	if e.stamp.Load() != now {
+		e.stamp.Store(now)
+	}
+}
+
+// quiet is how long nothing has proved the connection alive.
+func (e *entry[T]) quiet(now int64) int64 { return now - max(e.stamp.Load(), e.proven.Load()) }
+
+// settle computes the end of the connection's lifetime under r.
+func (e *entry[T]) settle(r *rules) {
+	if r.MaxLifetime <= 0 {
+		e.expires.Store(never)
+		return
+	}
+	off := int64(e.jitter * float64(max(r.MaxLifetimeJitter, 0)))
+	e.expires.Store(e.born + int64(r.MaxLifetime) - off)
+}
+
+// stackDepth is how many frames of a borrower are kept.
+const stackDepth = 12
+
+// stack is where one lease was taken. Readers may come at any time, so the frames are atomic and carry the number of the lease
+// that they belong to: a torn read is told by it.
+type stack struct {
+	lease  atomic.Uint64
+	frames [stackDepth]atomic.Uintptr
+}
+
+// record keeps the caller's stack for the lease seq; skip frames belong to the pool.
+func (s *stack) record(seq uint64, skip int) {
+	var pcs [stackDepth]uintptr
+	n := runtime.Callers(skip+2, pcs[:])
+	s.lease.Store(0)
+	for i := range s.frames {
+		pc := uintptr(0)
+		if i < n {
+			pc = pcs[i]
+		}
+		s.frames[i].Store(pc)
+	}
+	s.lease.Store(seq)
+}
+
+// text gives the stack of lease seq, or nothing when that lease was not sampled.
+func (s *stack) text(seq uint64) string {
+	if seq == 0 || s.lease.Load() != seq {
+		return ""
+	}
+	pcs := make([]uintptr, 0, stackDepth)
+	for i := range s.frames {
+		if pc := s.frames[i].Load(); pc != 0 {
+			pcs = append(pcs, pc)
+		}
+	}
+	if s.lease.Load() != seq || len(pcs) == 0 {
+		return ""
+	}
+	return frameText(pcs)
+}
+
+func frameText(pcs []uintptr) string {
+	var b strings.Builder
+	frames := runtime.CallersFrames(pcs)
+	for {
+		f, more := frames.Next()
+		if !strings.HasPrefix(f.Function, poolPackage) || strings.HasSuffix(f.File, "_test.go") {
+			if b.Len() > 0 {
+				b.WriteByte('\n')
+			}
+			b.WriteString(f.Function + " " + f.File + ":" + itoa(f.Line))
+		}
+		if !more {
+			return b.String()
+		}
+	}
+}

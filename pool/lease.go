@@ -1,0 +1,202 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"herz.example/herz/conn"
+)
+
+// Lease is the loan of one connection. It is a small value and may be copied; all copies are the same loan. It ends
+// with the first Release or Discard of any of them. What is done with it afterwards is detected, counted in Stats.Misuses, told to
+// the observer, and harmless: it never touches the connection, which may have another user by then.
+//
+// The zero Lease is the loan of nothing: Value gives the zero T, Release and Discard do nothing, and Err says so.
+type Lease[T any] struct {
+	e   *entry[T]
+	seq uint64
+}
+
+var errZeroLease = fmt.Errorf("%w: this is the zero Lease, which Acquire never returns without an error", ErrMisuse)
+
+// Err is nil while the loan lasts. After its end, and for the zero Lease, it is an error that is [ErrMisuse] and says which it is.
+func (l Lease[T]) Err() error {
+	if l.e == nil {
+		return errZeroLease
+	}
+	if !l.held() {
+		return fmt.Errorf("%w: lease %d of connection #%d of pool %q has ended", ErrMisuse, l.seq, l.e.id, l.e.pool.cfg.Name)
+	}
+	return nil
+}
+
+func (l Lease[T]) held() bool {
+	if l.e.pool.shared {
+		return l.e.pool.heldShared(l)
+	}
+	w := l.e.cell.Load()
+	return w.State() == conn.InUse && w.Seq() == l.seq
+}
+
+// Value is the connection. It must not be used after the loan's end; Value itself then gives the zero T and reports the
+// misuse.
+func (l Lease[T]) Value() T {
+	if l.e == nil {
+		var zero T
+		return zero
+	}
+	if !l.held() {
+		l.e.pool.misused(l, "used")
+		var zero T
+		return zero
+	}
+	return l.e.value
+}
+
+// Info tells about the connection. After the loan's end it tells of the connection as it is then, and nothing for the zero Lease.
+func (l Lease[T]) Info() LeaseInfo {
+	e := l.e
+	if e == nil {
+		return LeaseInfo{}
+	}
+	uses := l.seq
+	return LeaseInfo{
+		Conn: e.id, Generation: e.gen, Uses: uses, Age: time.Duration(e.pool.exact() - e.born), Reused: uses > 1,
+	}
+}
+
+// Release returns the connection. It may be lent again when it is still fit.
+func (l Lease[T]) Release() {
+	e := l.e
+	if e == nil {
+		return
+	}
+	p := e.pool
+	if !p.plain || p.shared {
+		p.releaseFull(l)
+		return
+	}
+	w := e.cell.Load()
+	if w.State() != conn.InUse || w.Seq() != l.seq {
+		p.misused(l, "returned")
+		return
+	}
+	e.touch(p.now())
+	if p.gate.Load() != 0 || !p.keeps(e, w) {
+		if !p.handBack(e, w) {
+			p.misused(l, "returned")
+		}
+		return
+	}
+	if _, ok := e.cell.Move(w, conn.Idle, 0); !ok {
+		p.misused(l, "returned")
+		return
+	}
+	p.put(e)
+}
+
+// keeps reports whether e may rest in the store after the lease w. It asks only what costs a load.
+func (p *Pool[T]) keeps(e *entry[T], w conn.Word) bool {
+	if g := e.guard; g != nil {
+		if g.Dead() {
+			return false
+		}
+		if _, bad := g.Condemned(); bad {
+			return false
+		}
+	}
+	r := p.rules.Load()
+	return e.gen == r.generation && w.Seq() < r.maxUses
+}
+
+// put lays e, which is Idle, into the store. Afterwards it looks again at what may have changed meanwhile: somebody may have
+// joined the line or closed the pool, and the connection may have died. Each of these is looked for here after the
+// connection is visible, and makes itself visible before it looks for connections; so one of the two sides always sees the other.
+func (p *Pool[T]) put(e *entry[T]) {
+	s, ok := p.putSlot(e)
+	if !ok {
+		p.handBack(e, e.cell.Load())
+		return
+	}
+	if p.gate.Load() == 0 && !e.dead() {
+		return
+	}
+	if s.e.CompareAndSwap(e, nil) {
+		p.handBack(e, e.cell.Load())
+	}
+}
+
+// Discard ends the loan and closes the connection. Cause says why, for the record; nil is allowed.
+func (l Lease[T]) Discard(cause error) {
+	e := l.e
+	if e == nil {
+		return
+	}
+	p := e.pool
+	if cause == nil {
+		cause = errors.New("its user discarded it")
+	}
+	if p.shared {
+		if !p.releaseShared(l, cause) {
+			p.misused(l, "discarded")
+		}
+		return
+	}
+	w := e.cell.Load()
+	if w.State() != conn.InUse || w.Seq() != l.seq {
+		p.misused(l, "discarded")
+		return
+	}
+	p.emitReturned(e)
+	if !p.bury(e, w, causeOf(cause), cause) {
+		p.misused(l, "discarded")
+	}
+}
+
+// causeOf tells a user's time-out, after which answers would be out of step, from other errors.
+func causeOf(err error) conn.Cause {
+	var timed interface{ Timeout() bool }
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &timed) && timed.Timeout() {
+		return conn.Timeout
+	}
+	return conn.Error
+}
+
+// releaseFull is Release where there is an observer, a reset, or several leases a connection.
+func (p *Pool[T]) releaseFull(l Lease[T]) {
+	if p.shared {
+		if !p.releaseShared(l, nil) {
+			p.misused(l, "returned")
+		}
+		return
+	}
+	e := l.e
+	w := e.cell.Load()
+	if w.State() != conn.InUse || w.Seq() != l.seq {
+		p.misused(l, "returned")
+		return
+	}
+	p.emitReturned(e)
+	e.touch(p.now())
+	if p.cfg.Reset != nil && p.keeps(e, w) {
+		if !p.startCheck(e, w, resetting) {
+			p.misused(l, "returned")
+		}
+		return
+	}
+	if !p.handBack(e, w) {
+		p.misused(l, "returned")
+	}
+}
+
+// misused counts and reports a lease that was used or returned after its end.
+func (p *Pool[T]) misused(l Lease[T], how string) {
+	p.misuses.Add(1)
+	if p.cfg.Observer == nil {
+		return
+	}
+	err := fmt.Errorf("%w: lease %d of connection #%d was %s again", ErrMisuse, l.seq, l.e.id, how)
+	p.emit(Event{Kind: Misused, Conn: l.e.id, Generation: l.e.gen, Cause: conn.Misuse, Err: err, Stack: here(3)})
+}

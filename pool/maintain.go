@@ -1,0 +1,308 @@
+package pool
+
+import (
+	"time"
+
+	"herz.example/herz/conn"
+)
+
+const (
+	tick      = 10 * time.Millisecond // of the coarse clock, while the pool is used
+	quietTime = 100                   // ticks without use after which the clock stops
+	passEvery = 50 * time.Millisecond // between two looks at all connections, at least
+	trimEvery = time.Second           // between two trims of the idle connections above KeepWarm
+	traceTime = time.Minute           // for which every holder's stack is kept after an exhaustion
+)
+
+// maintain is the pool's one goroutine. While the pool is used it ticks the coarse clock; otherwise it sleeps until the next thing is due.
+func (p *Pool[T]) maintain() {
+	defer close(p.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	quiet := 0
+	for {
+		select {
+		case <-p.life.Done():
+			return
+		case <-p.kick:
+		case <-timer.C:
+		}
+		now := p.exact()
+		if p.used() {
+			quiet = 0
+		} else {
+			quiet++
+		}
+		if quiet <= quietTime {
+			p.clock.Store(now)
+			p.serve(now, true)
+			timer.Reset(tick)
+			continue
+		}
+		p.clock.Store(0)
+		due := p.serve(now, false)
+		if p.touched.Load() {
+			quiet = 0 // somebody came between the look and the stop of the clock
+			timer.Reset(tick)
+			continue
+		}
+		timer.Reset(max(time.Duration(due-now), time.Millisecond))
+	}
+}
+
+// wakeLocked makes the maintenance goroutine come at the given time, if it would come later.
+func (p *Pool[T]) wakeLocked(at int64) {
+	p.nextPass = min(p.nextPass, at)
+	if at < p.asleep {
+		p.asleep = at
+		p.wake()
+	}
+}
+
+// used reports whether anybody used the pool since the last tick, or something needs the clock.
+func (p *Pool[T]) used() bool {
+	if p.touched.Load() {
+		p.touched.Store(false)
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queue.n > 0 || p.checking > 0
+}
+
+// serve does what is due now and returns when the next thing is due. While the pool is used, the short way back through the slots tells
+// nobody what will be due: so every connection is looked at each second, and once more before the clock stops.
+func (p *Pool[T]) serve(now int64, used bool) int64 {
+	p.mu.Lock()
+	p.asleep = 0
+	var work rounds[T]
+	work.strayLocked(p)
+	p.expireLocked(now)
+	if p.queue.n > 0 && p.checking > 0 {
+		work.cutLocked(p, now)
+	}
+	if now >= p.nextPass || !used {
+		work.passLocked(p, now)
+	}
+	if used {
+		p.nextPass = min(p.nextPass, now+int64(trimEvery))
+	}
+	p.mu.Unlock()
+	work.finish(p)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.growLocked()
+	if !used {
+		p.asleep = p.nextPass
+	}
+	return p.nextPass
+}
+
+// expireLocked ends the waits that have no deadline of their own and lasted for AcquireTimeout.
+func (p *Pool[T]) expireLocked(now int64) {
+	for w := p.queue.head; w != nil; {
+		next := w.next
+		if now >= w.until {
+			p.leaveLocked(w)
+			w.ch <- grant[T]{err: errWaitedLong}
+		}
+		w = next
+	}
+	if p.traced != 0 && now > p.traced {
+		p.traced = 0
+		p.tracing.Store(p.rules.Load().LeakAfter > 0)
+	}
+}
+
+// rounds is what one look at the connections found to do. It is done with no lock held; the maintenance goroutine owns the entries.
+type rounds[T any] struct {
+	ends  []ending[T]
+	beats []*entry[T]
+	leaks []Event
+	pump  bool
+}
+
+type ending[T any] struct {
+	e     *entry[T]
+	w     conn.Word
+	cause conn.Cause
+	err   error
+}
+
+// strayLocked sweeps the slots. A connection that came back while the pool was being closed or made smaller, and was swept before
+// its user could take it out again, ends here.
+func (r *rounds[T]) strayLocked(p *Pool[T]) {
+	p.sweepSlotsLocked()
+	cause, list := conn.Drained, []*entry[T](nil)
+	switch {
+	case p.phase != open:
+		list = p.takeAllIdleLocked()
+	case p.excess:
+		cause, list = conn.Shrunk, p.shrinkLocked()
+	}
+	for _, e := range list {
+		r.ends = append(r.ends, ending[T]{e: e, w: e.cell.Load(), cause: cause})
+	}
+	if p.shared && p.queue.n > 0 {
+		p.reviveLocked()
+		r.pump = true
+	}
+}
+
+// cutLocked finds the checks that keep somebody waiting for too long.
+func (r *rounds[T]) cutLocked(p *Pool[T], now int64) {
+	for _, e := range p.all {
+		if p.cutLocked(e, now) {
+			r.ends = append(r.ends, ending[T]{e, e.cell.Load(), conn.Heartbeat, errCut})
+			r.pump = true
+		}
+	}
+}
+
+// passLocked looks at every connection once and computes when to look again.
+func (r *rounds[T]) passLocked(p *Pool[T], now int64) {
+	rules := p.rules.Load()
+	next := now + int64(time.Hour)
+	r.idleLocked(p, rules, now)
+	r.trimLocked(p, rules, now)
+	for _, e := range p.all {
+		r.leakLocked(p, e, rules, now)
+		if due := p.dueOf(e, rules); due > now {
+			next = min(next, due)
+		} else {
+			next = now // it could not be done now: too many checks at once, or somebody waits
+		}
+	}
+	if rules.KeepWarm > 0 && p.idle.n > rules.KeepWarm {
+		next = min(next, p.nextTrim)
+	}
+	if p.backoff.until > now && p.wantLocked(rules) > 0 {
+		next = min(next, p.backoff.until)
+	}
+	p.nextPass = max(next, now+int64(passEvery))
+}
+
+// idleLocked takes out the idle connections whose time has come, oldest first.
+func (r *rounds[T]) idleLocked(p *Pool[T], rules *rules, now int64) {
+	beats := max(1, len(p.all)/10) - p.checking
+	for e := p.idle.tail; e != nil; {
+		at := e
+		e = e.prev
+		if at.cell.Load().State() != conn.Idle {
+			continue // shared mode: it is lent and has room
+		}
+		cause := conn.None
+		switch {
+		case at.dead():
+			cause = conn.Error
+		case at.gen != rules.generation:
+			cause = conn.Generation
+		case now >= at.expires.Load():
+			cause = conn.MaxLifetime
+		case rules.MaxIdleTime > 0 && now-at.stamp.Load() >= int64(rules.MaxIdleTime) && p.idle.n > rules.warmest():
+			cause = conn.MaxIdle
+		}
+		switch {
+		case cause != conn.None:
+			p.idle.remove(at)
+			r.ends = append(r.ends, ending[T]{e: at, w: at.cell.Load(), cause: cause})
+		case rules.HeartbeatEvery > 0 && at.quiet(now) >= int64(rules.HeartbeatEvery) && beats > 0 && p.queue.n == 0:
+			beats--
+			p.idle.remove(at)
+			r.beats = append(r.beats, at)
+		}
+	}
+}
+
+// warmest is the number of idle connections below which MaxIdleTime closes none, nor below MinIdle: it would be dialled again at once.
+func (r *rules) warmest() int {
+	kept := int(float64(r.KeepWarm)*r.KeepWarmElastic + 0.999999)
+	return max(kept, r.MinIdle)
+}
+
+// trimLocked closes, once a second, a tenth of the idle connections above KeepWarm: never all at once, never as they are returned.
+func (r *rounds[T]) trimLocked(p *Pool[T], rules *rules, now int64) {
+	if rules.KeepWarm == 0 || now < p.nextTrim {
+		return
+	}
+	over := p.idle.n - max(rules.KeepWarm, rules.MinIdle)
+	p.nextTrim = now + int64(trimEvery)
+	for n := (over + 9) / 10; n > 0; n-- {
+		e := p.idle.tail
+		if e == nil || now-e.stamp.Load() < int64(trimEvery) || e.cell.Load().State() != conn.Idle {
+			return
+		}
+		p.idle.remove(e)
+		r.ends = append(r.ends, ending[T]{e: e, w: e.cell.Load(), cause: conn.MaxIdle})
+	}
+}
+
+// leakLocked reports a lease that is held for longer than LeakAfter, once.
+func (r *rounds[T]) leakLocked(p *Pool[T], e *entry[T], rules *rules, now int64) {
+	w := e.cell.Load()
+	if rules.LeakAfter <= 0 || w.State() != conn.InUse || e.leakSeen == w.Seq() {
+		return
+	}
+	held := now - e.stamp.Load()
+	if held < int64(rules.LeakAfter) {
+		return
+	}
+	e.leakSeen = w.Seq()
+	r.leaks = append(r.leaks, Event{
+		Kind: Leaked, Conn: e.id, Generation: e.gen, Held: true, Duration: time.Duration(held), Stack: e.holder.text(w.Seq()),
+	})
+}
+
+// dueOf is when the maintenance goroutine must look at e next.
+func (p *Pool[T]) dueOf(e *entry[T], r *rules) int64 {
+	w := e.cell.Load()
+	switch w.State() {
+	case conn.InUse:
+		if r.LeakAfter > 0 && e.leakSeen != w.Seq() {
+			return e.stamp.Load() + int64(r.LeakAfter)
+		}
+		return never
+	case conn.Idle:
+	default:
+		return never
+	}
+	due := e.expires.Load()
+	if r.HeartbeatEvery > 0 {
+		due = min(due, max(e.stamp.Load(), e.proven.Load())+int64(r.HeartbeatEvery))
+	}
+	if r.MaxIdleTime > 0 && p.idle.n > r.warmest() {
+		due = min(due, e.stamp.Load()+int64(r.MaxIdleTime))
+	}
+	return due
+}
+
+// finish does what was found.
+func (r *rounds[T]) finish(p *Pool[T]) {
+	for _, end := range r.ends {
+		p.bury(end.e, end.w, end.cause, end.err)
+	}
+	for _, e := range r.beats {
+		p.heartbeat(e)
+	}
+	for _, leak := range r.leaks {
+		p.emit(leak)
+	}
+	if r.pump {
+		p.pump()
+	}
+}
+
+// heartbeat pings e, which the caller owns. Where there is no ping, only the kernel is asked, which needs no goroutine.
+func (p *Pool[T]) heartbeat(e *entry[T]) {
+	w := e.cell.Load()
+	if p.cfg.Ping != nil || p.cfg.Identity != nil {
+		p.startCheck(e, w, pinging)
+		return
+	}
+	if e.guard != nil && e.guard.Alive() != nil {
+		p.bury(e, w, conn.Error, nil)
+		return
+	}
+	e.proven.Store(p.exact())
+	p.handBack(e, w)
+}

@@ -1,0 +1,219 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"herz.example/herz/conn"
+)
+
+// DefaultPool is the name of a pool that was given none.
+const DefaultPool = "DefaultPool"
+
+// phase is how far a pool's life has come.
+type phase uint8
+
+const (
+	open     phase = iota // it lends
+	draining              // it lends no more and waits for its users
+	closed                // it is closed
+)
+
+// shut is added to Pool.gate for good when the pool stops lending, and while a condition other than a waiter closes the fast path.
+const shut = 1 << 32
+
+// Pool lends connections of type T. It is made by [New] and must be closed.
+type Pool[T any] struct {
+	cfg    Config[T]
+	shared bool // Config.Shares is set: one connection takes several leases
+	plain  bool // no observer and no reset: the short way back is open
+
+	rules   atomic.Pointer[rules] // limits and generation in force; replaced whole, under mu
+	gate    atomic.Int64          // callers in line, plus shut for each reason against the fast path; 0 opens it
+	clock   atomic.Int64          // coarse time; 0 while it stands still because nobody uses the pool
+	touched atomic.Bool           // somebody used the clock since it last ticked
+	tracing atomic.Bool           // every lease keeps its holder's stack
+	slots   []slot[T]
+
+	misuses  atomic.Uint64
+	waitTime atomic.Int64
+	beats    atomic.Uint64
+	missed   atomic.Uint64
+
+	epoch   time.Time
+	life    context.Context // ends when the pool closes: the parent of every dial, ping and reset, which belong to the pool and not to a caller
+	end     context.CancelFunc
+	kick    chan struct{}
+	done    chan struct{} // closed when the maintenance goroutine has ended
+	waiters sync.Pool     // of *waiter[T]; a field, so that no channel leaves this pool
+
+	// mu guards everything below, the links of the entries and the line of waiters. No function of Config and no observer is
+	// called under it; the guard's loads are.
+	mu    sync.Mutex
+	phase phase
+	idle  idleList[T]
+	queue queue[T]
+	all   []*entry[T]
+	books books
+	ready map[string]string // identity by remote address
+
+	ticket   uint64 // of the newest waiter
+	places   int    // connections that hold a place: being dialled or open, and not closing
+	dialing  int
+	checking int // checks under way
+	closers  int // closes under way
+	toClose  []*entry[T]
+	warm     int           // WarmUp's target; 0 when nobody warms up
+	changed  chan struct{} // closed when a dial or close ends; nil when nobody waits for that
+	backoff  backoff
+	doubt    bool  // the newest check failed: do not count on the others
+	excess   bool  // places is greater than MaxOpen, and the gate is shut for it
+	nextPass int64 // when the maintenance goroutine looks at all connections next
+	asleep   int64 // until when it sleeps, with the clock stopped; 0 while it ticks
+	nextTrim int64
+	traced   int64 // until when every holder's stack is kept
+	seen     *glance
+}
+
+// books are the sums over connections and callers that are gone.
+type books struct {
+	leases      uint64 // of connections that are gone
+	waits       uint64
+	timeouts    uint64
+	cancels     uint64
+	refused     uint64
+	dials       uint64
+	dialErrors  uint64
+	lastDialErr error
+	closed      [32]uint64
+	deaths      [deathsKept]conn.Death
+	deathsTotal uint64
+}
+
+// rules are limits as the pool reads them, with the generation they hold for. They never change once published.
+type rules struct {
+	Limits
+	generation uint64
+	probeAfter int64 // silence after which the kernel is asked
+	pingAfter  int64 // silence after which the peer is asked; never without Config.Ping
+	maxUses    uint64
+}
+
+// ids numbers the connections of all pools of the process.
+var ids atomic.Uint64
+
+// New makes a pool and starts its maintenance goroutine. It dials MinIdle connections in the background; see [Pool.WarmUp] to wait
+// for them. Errors: Dial is missing, or the limits contradict each other.
+func New[T any](cfg Config[T]) (*Pool[T], error) {
+	if cfg.Dial == nil {
+		return nil, errors.New("herz/pool: new: Config.Dial is missing; it makes the connections")
+	}
+	limits, err := cfg.Limits.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Name == "" {
+		cfg.Name = DefaultPool
+	}
+	p := &Pool[T]{
+		cfg: cfg, shared: cfg.Shares != nil, plain: cfg.Observer == nil && cfg.Reset == nil,
+		slots: make([]slot[T], min(runtime.GOMAXPROCS(0), 64)),
+		epoch: time.Now(), kick: make(chan struct{}, 1), done: make(chan struct{}), ready: map[string]string{},
+	}
+	p.waiters.New = func() any { return &waiter[T]{ch: make(chan grant[T], 1)} }
+	p.life, p.end = context.WithCancel(context.Background())
+	if p.shared {
+		p.gate.Add(shut)
+	}
+	p.rules.Store(p.rulesOf(limits, 1))
+	p.tracing.Store(limits.LeakAfter > 0)
+	p.emit(Event{Kind: PoolCreated})
+	p.emit(Event{Kind: PoolReady})
+	go p.maintain()
+	p.mu.Lock()
+	p.growLocked()
+	p.mu.Unlock()
+	return p, nil
+}
+
+// rulesOf makes the rules for limits that were checked.
+func (p *Pool[T]) rulesOf(l Limits, generation uint64) *rules {
+	r := &rules{Limits: l, generation: generation, probeAfter: int64(probeAfter), pingAfter: never, maxUses: uint64(never)}
+	if p.cfg.Ping != nil && l.PingAfter > 0 {
+		r.pingAfter = int64(l.PingAfter)
+	}
+	if p.cfg.Ping != nil && l.TestOnBorrow {
+		r.pingAfter = 0
+	}
+	r.probeAfter = min(r.probeAfter, r.pingAfter)
+	if l.MaxUses > 0 {
+		r.maxUses = uint64(l.MaxUses)
+	}
+	return r
+}
+
+// probeAfter is the silence after which the kernel is asked before a connection is lent. The guard asks again, by an exact clock,
+// before the first byte is written.
+const probeAfter = 20 * time.Millisecond
+
+// Name is the pool's name.
+func (p *Pool[T]) Name() string { return p.cfg.Name }
+
+// exact is the time by the pool's clock, read from the machine. It is never 0.
+func (p *Pool[T]) exact() int64 { return int64(time.Since(p.epoch)) + 1 }
+
+// now is the time by the pool's coarse clock, at most some ten milliseconds old. It costs a load; the first caller after
+// a pause pays for an exact reading and sets the clock going.
+func (p *Pool[T]) now() int64 {
+	if !p.touched.Load() {
+		p.touched.Store(true)
+	}
+	if now := p.clock.Load(); now != 0 {
+		return now
+	}
+	p.wake()
+	return p.exact()
+}
+
+// wake makes the maintenance goroutine look at the pool now.
+func (p *Pool[T]) wake() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// emit tells the observer. It must not be called with mu held.
+func (p *Pool[T]) emit(e Event) {
+	if p.cfg.Observer == nil {
+		return
+	}
+	e.Pool = p.cfg.Name
+	e.At = time.Now()
+	p.cfg.Observer.Observe(e)
+}
+
+// noteLocked wakes those who wait for a dial or a close to end.
+func (p *Pool[T]) noteLocked() {
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+}
+
+// changeLocked gives a channel that is closed at the next end of a dial or a close.
+func (p *Pool[T]) changeLocked() <-chan struct{} {
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	return p.changed
+}
+
+const poolPackage = "herz.example/herz/pool."
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,146 @@
+package pool
+
+import (
+	"context"
+
+	"herz.example/herz/conn"
+)
+
+// waiter is one caller of Acquire that waits. It is used again by later callers of the same pool, never of another: a channel
+// made inside a synctest bubble must not be met outside of it.
+type waiter[T any] struct {
+	ch  chan grant[T] // holds one grant, so that the giver never waits
+	ctx context.Context
+
+	// Guarded by Pool.mu.
+	prev, next *waiter[T]
+	queued     bool
+	ticket     uint64 // place in the order of all waiters
+	since      int64  // exact time at which the wait began
+	until      int64  // end of the wait when the context has none
+}
+
+// grant is what a waiter gets: a connection, already moved to InUse for it, or the reason why there will be none.
+type grant[T any] struct {
+	e   *entry[T]
+	seq uint64
+	err error
+}
+
+// queue is the line of waiters, oldest first. All of it is guarded by Pool.mu.
+type queue[T any] struct {
+	head, tail *waiter[T]
+	n          int
+}
+
+func (q *queue[T]) pushBack(w *waiter[T]) {
+	w.prev, w.next = q.tail, nil
+	if q.tail == nil {
+		q.head = w
+	} else {
+		q.tail.next = w
+	}
+	q.tail = w
+	w.queued = true
+	q.n++
+}
+
+func (q *queue[T]) pushFront(w *waiter[T]) {
+	w.prev, w.next = nil, q.head
+	if q.head == nil {
+		q.tail = w
+	} else {
+		q.head.prev = w
+	}
+	q.head = w
+	w.queued = true
+	q.n++
+}
+
+func (q *queue[T]) remove(w *waiter[T]) {
+	if w.prev == nil {
+		q.head = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		q.tail = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.prev, w.next, w.queued = nil, nil, false
+	q.n--
+}
+
+// joinLocked puts w into the line and closes the fast path: from here on whoever returns a connection looks at the line.
+func (p *Pool[T]) joinLocked(w *waiter[T], front bool) {
+	if front {
+		p.queue.pushFront(w)
+	} else {
+		p.ticket++
+		w.ticket = p.ticket
+		p.queue.pushBack(w)
+	}
+	p.gate.Add(1)
+}
+
+// leaveLocked takes w out of the line.
+func (p *Pool[T]) leaveLocked(w *waiter[T]) {
+	p.queue.remove(w)
+	p.gate.Add(-1)
+}
+
+// frontLocked gives the oldest waiter whose context has not ended. Those whose context has ended leave with their error:
+// no connection is ever given to them.
+func (p *Pool[T]) frontLocked() *waiter[T] {
+	for w := p.queue.head; w != nil; w = p.queue.head {
+		err := w.ctx.Err()
+		if err == nil {
+			return w
+		}
+		p.leaveLocked(w)
+		w.ch <- grant[T]{err: err}
+	}
+	return nil
+}
+
+// grantLocked lends e, whose word is old, to the oldest waiter. It tells whether there was one, and whether the word was still old.
+func (p *Pool[T]) grantLocked(e *entry[T], old conn.Word) (waited, moved bool) {
+	w := p.frontLocked()
+	if w == nil {
+		return false, true
+	}
+	next, ok := e.cell.Move(old, conn.InUse, old.Leases()+boolInt(p.shared || old.Leases() == 0))
+	if !ok {
+		return true, false
+	}
+	p.leaveLocked(w)
+	if p.shared {
+		p.backoff = backoff{}
+		if e.tickets == nil {
+			e.tickets = map[uint64]struct{}{}
+		}
+		e.tickets[next.Seq()] = struct{}{}
+	}
+	w.ch <- grant[T]{e: e, seq: next.Seq()}
+	return true, true
+}
+
+// failLocked sends err to every waiter up to and including the given ticket.
+func (p *Pool[T]) failLocked(upTo uint64, err error) {
+	for w := p.queue.head; w != nil; {
+		next := w.next
+		if w.ticket <= upTo {
+			p.leaveLocked(w)
+			w.ch <- grant[T]{err: err}
+		}
+		w = next
+	}
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

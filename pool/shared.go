@@ -1,0 +1,232 @@
+package pool
+
+import (
+	"math/rand/v2"
+
+	"herz.example/herz/conn"
+)
+
+// This file is the pool where one connection takes several leases (Config.Shares). All moves are made under Pool.mu there, but for those
+// of a check. An entry is in the idle list while it may have room for another lease, whether it is Idle or InUse.
+
+// heldShared reports whether the loan l lasts.
+func (p *Pool[T]) heldShared(l Lease[T]) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, held := l.e.tickets[l.seq]
+	return held
+}
+
+// releaseShared ends the loan l. With a fault the connection takes no more leases, and is closed when the last one has ended. False: the
+// loan had ended before.
+func (p *Pool[T]) releaseShared(l Lease[T], fault error) bool {
+	if !p.heldShared(l) {
+		return false
+	}
+	e := l.e
+	p.emitReturned(e)
+	now := p.now()
+	p.mu.Lock()
+	if _, held := e.tickets[l.seq]; !held {
+		p.mu.Unlock()
+		return false
+	}
+	delete(e.tickets, l.seq)
+	e.touch(now)
+	if fault != nil && e.doomed == conn.None {
+		e.doomed = causeOf(fault)
+	}
+	w := e.cell.Load()
+	cause := p.unfitShared(e, w)
+	if cause != conn.None && e.listed {
+		p.idle.remove(e)
+	}
+	after := p.lowerLocked(e, w, cause)
+	p.mu.Unlock()
+	switch after {
+	case buryIt:
+		p.bury(e, w, cause, fault)
+	case resetIt:
+		p.startCheck(e, w, resetting)
+	case keepIt:
+	}
+	p.pump()
+	return true
+}
+
+// afterLease is what is left to do with a connection after one of its leases ended.
+type afterLease uint8
+
+const (
+	keepIt afterLease = iota
+	buryIt
+	resetIt
+)
+
+// lowerLocked takes one lease off e. The last one leaves it idle, unless it is unfit or has to be reset first.
+func (p *Pool[T]) lowerLocked(e *entry[T], w conn.Word, cause conn.Cause) afterLease {
+	last := w.Leases() == 1
+	switch {
+	case last && cause != conn.None:
+		return buryIt
+	case last && p.cfg.Reset != nil && !e.lending:
+		if e.listed {
+			p.idle.remove(e)
+		}
+		return resetIt
+	case last:
+		e.cell.Move(w, conn.Idle, 0)
+	default:
+		e.cell.Move(w, conn.InUse, w.Leases()-1)
+	}
+	if cause == conn.None && !e.listed && !e.lending {
+		p.insertLocked(e)
+	}
+	return keepIt
+}
+
+// unfitShared is why e takes no more leases.
+func (p *Pool[T]) unfitShared(e *entry[T], w conn.Word) conn.Cause {
+	switch {
+	case e.doomed != conn.None:
+		return e.doomed
+	case p.phase != open:
+		return conn.Drained
+	case p.excess && p.places > p.rules.Load().MaxOpen:
+		return conn.Shrunk
+	default:
+		return p.unfitness(e, w)
+	}
+}
+
+// placeSharedLocked lays a connection without leases into the list of those with room.
+func (p *Pool[T]) placeSharedLocked(e *entry[T], w conn.Word) (moved, died bool) {
+	if w.State() != conn.Idle {
+		if _, ok := e.cell.Move(w, conn.Idle, 0); !ok {
+			return false, false
+		}
+	}
+	if w.State() == conn.Dialing {
+		p.dialedLocked()
+	}
+	p.insertLocked(e)
+	if e.dead() {
+		p.idle.remove(e)
+		return true, true
+	}
+	p.wakeLocked(p.dueOf(e, p.rules.Load()))
+	return true, false
+}
+
+// pumpShared gives waiters the room there is. Shares is asked for each loan, without the lock; meanwhile the entry is marked, so that
+// nobody else lends it.
+func (p *Pool[T]) pumpShared() {
+	for {
+		p.mu.Lock()
+		var e *entry[T]
+		if p.frontLocked() != nil {
+			e = p.takeIdleLocked()
+		}
+		if e == nil {
+			p.growLocked()
+			p.mu.Unlock()
+			return
+		}
+		e.lending = true
+		state := e.cell.Load().State()
+		p.mu.Unlock()
+		v, cause := p.examine(e, p.rules.Load(), p.now())
+		if v == suspect && state == conn.InUse {
+			v = fit // its other users are the proof of life
+		}
+		room := 0
+		if v == fit {
+			room = p.cfg.Shares(e.value)
+		}
+		if !p.offer(e, v, cause, room) {
+			return
+		}
+	}
+}
+
+// offer ends the look at e: it lends it, leaves it out, or closes it. False: there is no use in going on now.
+func (p *Pool[T]) offer(e *entry[T], v verdict, cause conn.Cause, room int) bool {
+	p.mu.Lock()
+	e.lending = false
+	w := e.cell.Load()
+	idle := w.State() == conn.Idle
+	switch {
+	case v == fit && idle && room <= 0:
+		// It takes no lease though it has none: the peer said goodbye, or never allows any. The next dial waits a little.
+		v, cause = unfit, conn.GoAway
+		p.backoff.fail(p.exact(), rand.Float64())
+	case w.State() != conn.InUse && !idle:
+		p.mu.Unlock()
+		return true
+	}
+	switch {
+	case v == unfit:
+		if e.doomed == conn.None {
+			e.doomed = cause
+		}
+		p.mu.Unlock()
+		if idle {
+			p.bury(e, w, cause, nil)
+		}
+		return true
+	case v == suspect && idle:
+		p.mu.Unlock()
+		return p.checkForWaiter(e, w)
+	case room <= w.Leases():
+		p.mu.Unlock()
+		return true // full: the return of a lease, or the next tick, brings it back
+	}
+	waited, _ := p.grantLocked(e, w)
+	if waited && room > w.Leases()+1 || !waited && !idle {
+		p.insertLocked(e)
+	}
+	p.mu.Unlock()
+	if !waited && idle {
+		p.handBack(e, w)
+	}
+	return waited
+}
+
+// reviveLocked looks again at connections that were full: Shares may have grown without a return.
+func (p *Pool[T]) reviveLocked() {
+	for _, e := range p.all {
+		if e.cell.Load().State() == conn.InUse && !e.listed && !e.lending && e.doomed == conn.None {
+			p.insertLocked(e)
+		}
+	}
+}
+
+// tryShared is TryAcquire where connections are shared. It joins the line only when it is empty, and leaves it at once.
+func (p *Pool[T]) tryShared() (Lease[T], bool) {
+	w := p.waiters.Get().(*waiter[T])
+	defer p.retire(w)
+	w.ctx = p.life
+	p.mu.Lock()
+	if p.phase != open || p.queue.n > 0 {
+		p.mu.Unlock()
+		return Lease[T]{}, false
+	}
+	w.since, w.until = p.exact(), never
+	p.joinLocked(w, false)
+	p.mu.Unlock()
+	p.pump()
+	p.mu.Lock()
+	if w.queued {
+		p.leaveLocked(w)
+		p.mu.Unlock()
+		return Lease[T]{}, false
+	}
+	p.mu.Unlock()
+	g := <-w.ch
+	if g.err != nil {
+		return Lease[T]{}, false
+	}
+	l := p.begin(g.e, g.seq, p.now())
+	p.emitLent(l, 0)
+	return l, true
+}

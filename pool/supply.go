@@ -1,0 +1,220 @@
+package pool
+
+import (
+	"time"
+
+	"herz.example/herz/conn"
+)
+
+// handBack gives e, whose word is w and which the caller owns, to the oldest waiter, or else to the store; or closes it when it is
+// unfit. False: its word was no longer w, so that the caller was not its owner after all.
+func (p *Pool[T]) handBack(e *entry[T], w conn.Word) bool {
+	if cause := p.unfitness(e, w); cause != conn.None {
+		return p.bury(e, w, cause, nil)
+	}
+	p.mu.Lock()
+	cause := conn.None
+	switch {
+	case p.phase != open:
+		cause = conn.Drained
+	case p.excess && p.places > p.rules.Load().MaxOpen:
+		cause = conn.Shrunk
+	}
+	if cause != conn.None {
+		p.mu.Unlock()
+		return p.bury(e, w, cause, nil)
+	}
+	moved, died := p.placeLocked(e, w)
+	p.mu.Unlock()
+	if died {
+		p.bury(e, e.cell.Load(), conn.Error, nil)
+	}
+	if p.shared {
+		p.pump()
+	}
+	return moved
+}
+
+// placeLocked lends e to the oldest waiter or lays it into the idle list. Died: it was found dead after it lay there, and is the
+// caller's again.
+func (p *Pool[T]) placeLocked(e *entry[T], w conn.Word) (moved, died bool) {
+	if p.shared {
+		return p.placeSharedLocked(e, w)
+	}
+	waited, moved := p.grantLocked(e, w)
+	if !waited && w.State() != conn.Idle {
+		_, moved = e.cell.Move(w, conn.Idle, 0)
+	}
+	if !moved {
+		return false, false
+	}
+	if w.State() == conn.Dialing {
+		p.dialedLocked()
+	}
+	if waited {
+		return true, false
+	}
+	p.insertLocked(e)
+	if e.dead() {
+		p.idle.remove(e)
+		return true, true
+	}
+	p.wakeLocked(p.dueOf(e, p.rules.Load()))
+	return true, false
+}
+
+// unfitness is why e must not be lent again after the lease w; None when it may.
+func (p *Pool[T]) unfitness(e *entry[T], w conn.Word) conn.Cause {
+	if g := e.guard; g != nil {
+		if g.Dead() {
+			return conn.Error
+		}
+		if cause, bad := g.Condemned(); bad {
+			return cause
+		}
+	}
+	r := p.rules.Load()
+	switch {
+	case e.gen != r.generation:
+		return conn.Generation
+	case w.Seq() >= r.maxUses:
+		return conn.MaxUses
+	case p.now() >= e.expires.Load():
+		return conn.MaxLifetime
+	default:
+		return conn.None
+	}
+}
+
+// pump brings idle connections and waiters together until one of them is used up, and starts dials or pings where that helps.
+func (p *Pool[T]) pump() {
+	if p.shared {
+		p.pumpShared()
+		return
+	}
+	for {
+		p.mu.Lock()
+		var e *entry[T]
+		if p.frontLocked() != nil {
+			e = p.takeIdleLocked()
+		}
+		if e == nil {
+			p.growLocked()
+			p.mu.Unlock()
+			return
+		}
+		p.mu.Unlock()
+		w := e.cell.Load()
+		switch v, cause := p.examine(e, p.rules.Load(), p.now()); v {
+		case fit:
+			p.handBack(e, w)
+		case unfit:
+			p.bury(e, w, cause, nil)
+		case suspect:
+			if !p.checkForWaiter(e, w) {
+				return
+			}
+		}
+	}
+}
+
+// checkForWaiter pings e for somebody who waits; but it starts no more pings than there are waiters. The idle list is sorted
+// by age, so that there is nothing better behind e.
+func (p *Pool[T]) checkForWaiter(e *entry[T], w conn.Word) bool {
+	p.mu.Lock()
+	if p.checking < p.queue.n {
+		p.mu.Unlock()
+		return p.startCheck(e, w, pinging)
+	}
+	cause := conn.None
+	if p.phase != open {
+		cause = conn.Drained
+	} else if p.insertLocked(e); e.dead() {
+		p.idle.remove(e)
+		cause = conn.Error
+	}
+	p.growLocked()
+	p.mu.Unlock()
+	if cause != conn.None {
+		p.bury(e, w, cause, nil)
+	}
+	return false
+}
+
+// growLocked starts the dials that waiters, MinIdle and WarmUp ask for, within MaxOpen, MaxDialing and the pause after failures.
+func (p *Pool[T]) growLocked() {
+	r := p.rules.Load()
+	if p.phase != open || p.dialing >= r.MaxDialing || p.places >= r.MaxOpen {
+		return
+	}
+	want := p.wantLocked(r)
+	if want <= 0 {
+		return
+	}
+	if now := p.exact(); now < p.backoff.until {
+		p.wakeLocked(p.backoff.until)
+		return
+	}
+	for ; want > 0 && p.dialing < r.MaxDialing && p.places < r.MaxOpen; want-- {
+		p.startDialLocked()
+	}
+}
+
+// wantLocked is the number of connections that are missing.
+func (p *Pool[T]) wantLocked(r *rules) int {
+	supply := p.dialing
+	if !p.doubt {
+		supply += p.checking
+	}
+	need := p.queue.n
+	if r.MinIdle > 0 {
+		need += r.MinIdle
+		supply += p.idleLocked()
+	}
+	return max(need-supply, p.warm-p.places)
+}
+
+// idleLocked is the number of connections that rest in the store.
+func (p *Pool[T]) idleLocked() int {
+	n := p.idle.n
+	for i := range p.slots {
+		if p.slots[i].e.Load() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// died is told by the guard that e's connection has ended. A connection that rests is closed at once; one that is lent or being checked
+// is closed when it comes back.
+func (p *Pool[T]) died(e *entry[T]) {
+	p.mu.Lock()
+	mine := p.unlinkLocked(e) && e.cell.Load().State() == conn.Idle
+	p.mu.Unlock()
+	if mine {
+		p.bury(e, e.cell.Load(), conn.Error, nil)
+		p.pump()
+	}
+}
+
+// backoff is the pause after dials that failed. It is guarded by Pool.mu.
+type backoff struct {
+	failures int
+	until    int64
+}
+
+// The pause after the first failed dial, and the longest one. A random share of up to a half is taken off each, so that many
+// processes that lost the same server do not come back together.
+const (
+	backoffFirst = 10 * time.Millisecond
+	backoffMost  = time.Second
+)
+
+func (b *backoff) fail(now int64, random float64) {
+	pause := backoffMost
+	if b.failures < 7 {
+		pause = min(backoffFirst<<b.failures, backoffMost)
+	}
+	b.failures++
+	b.until = now + int64(float64(pause)*(1-random/2))
+}
