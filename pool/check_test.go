@@ -115,6 +115,29 @@ func TestHeartbeatsKeepIdleConnectionsProven(t *testing.T) {
 	})
 }
 
+func TestIdlePoolSleeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		s.pingTime.Store(int64(time.Millisecond))
+		p := newPool(t, s, func(c *pool.Config[*fake]) { c.Limits.MaxIdleTime, c.Limits.MaxLifetime = -1, -1 })
+		for range 10 { // ten connections whose heartbeats are not due together
+			fill(t, p, p.Stats().Open+1)
+			time.Sleep(2 * time.Second)
+		}
+		time.Sleep(time.Minute)
+		before := p.Looks()
+		time.Sleep(time.Hour)
+		looks, pings := p.Looks()-before, s.pings.Load()
+		if pings < 1000 {
+			t.Errorf("ten idle connections were pinged %d times in an hour, at one in 30 s", pings)
+		}
+		// A thousand such pools look a thousand times a second at most; each look costs some microseconds.
+		if looks > 3600 {
+			t.Errorf("an idle pool of ten connections woke up %d times in an hour", looks)
+		}
+	})
+}
+
 func TestAtMostATenthIsCheckedAtOnceAndNoneWhileSomebodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeServer{}

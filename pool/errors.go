@@ -20,15 +20,14 @@ var ErrMisuse = errors.New("herz/pool: lease used after its return")
 // ExhaustedError says why Acquire gave up: no connection became free before the caller's time ran out, or too many
 // callers waited already. It is [ErrExhausted], and the context's error where the context ended the wait.
 type ExhaustedError struct {
-	Pool     string
-	Waited   time.Duration
-	Ahead    int // callers who waited in front of this one when it gave up
-	Stats    Stats
-	Holders  []Holder // who holds connections, longest first; at most 16
-	DialErr  error    // why no connection could be dialled, nil when that was not the reason
-	CtxErr   error    // context.DeadlineExceeded or context.Canceled; nil when the caller was turned away at once
-	Advice   string   // what to change
-	canceled bool
+	Pool    string
+	Waited  time.Duration
+	Ahead   int // callers who waited in front of this one when it gave up
+	Stats   Stats
+	Holders []Holder // who holds connections, longest first; at most 16
+	DialErr error    // why no connection could be dialled, nil when that was not the reason
+	CtxErr  error    // context.DeadlineExceeded or context.Canceled; nil when the caller was turned away at once
+	Advice  string   // what to change
 }
 
 // Holder is one lease that is out.
@@ -40,6 +39,9 @@ type Holder struct {
 
 // Error says what happened and what to change.
 func (e *ExhaustedError) Error() string {
+	if errors.Is(e.CtxErr, context.Canceled) {
+		return fmt.Sprintf("herz/pool: acquire from %q: the caller gave up after %v: %v", e.Pool, e.Waited.Round(time.Millisecond), e.CtxErr)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "herz/pool: acquire from %q: gave up after %v: %d of %d connections in use, %d idle, %d being checked, %d dialling, %d waiting in front",
 		e.Pool, e.Waited.Round(time.Millisecond), e.Stats.InUse, e.Stats.Open, e.Stats.Idle, e.Stats.Checking, e.Stats.Dialing, e.Ahead)

@@ -59,7 +59,8 @@ func (p *Pool[T]) wakeLocked(at int64) {
 	}
 }
 
-// used reports whether anybody used the pool since the last tick, or something needs the clock.
+// used reports whether anybody used the pool since the last tick, or waits now. Heartbeats are no use: they shall not keep the clock of
+// an idle pool going.
 func (p *Pool[T]) used() bool {
 	if p.touched.Load() {
 		p.touched.Store(false)
@@ -67,7 +68,7 @@ func (p *Pool[T]) used() bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.queue.n > 0 || p.checking > 0
+	return p.queue.n > 0
 }
 
 // serve does what is due now and returns when the next thing is due. While the pool is used, the short way back through the slots tells
@@ -75,6 +76,7 @@ func (p *Pool[T]) used() bool {
 func (p *Pool[T]) serve(now int64, used bool) int64 {
 	p.mu.Lock()
 	p.asleep = 0
+	p.looks++
 	var work rounds[T]
 	work.strayLocked(p)
 	p.expireLocked(now)

@@ -76,7 +76,8 @@ type Pool[T any] struct {
 	nextPass int64 // when the maintenance goroutine looks at all connections next
 	asleep   int64 // until when it sleeps, with the clock stopped; 0 while it ticks
 	nextTrim int64
-	traced   int64 // until when every holder's stack is kept
+	looks    uint64 // of the maintenance goroutine, for tests
+	traced   int64  // until when every holder's stack is kept
 	seen     *glance
 }
 
@@ -177,6 +178,14 @@ func (p *Pool[T]) now() int64 {
 		return now
 	}
 	p.wake()
+	return p.exact()
+}
+
+// glimpse is now for the pool's own work, which does not keep the clock going.
+func (p *Pool[T]) glimpse() int64 {
+	if now := p.clock.Load(); now != 0 {
+		return now
+	}
 	return p.exact()
 }
 

@@ -79,7 +79,7 @@ func (p *Pool[T]) unfitness(e *entry[T], w conn.Word) conn.Cause {
 		return conn.Generation
 	case w.Seq() >= r.maxUses:
 		return conn.MaxUses
-	case p.now() >= e.expires.Load():
+	case p.glimpse() >= e.expires.Load():
 		return conn.MaxLifetime
 	default:
 		return conn.None
