@@ -44,9 +44,9 @@ func (c *Cell) Load() Word { return Word(c.w.Load()) }
 // next number. Move panics on a move that the table of legal moves does not have, and on a number of leases that does
 // not fit the state: both are broken invariants of the caller, never the result of a race.
 func (c *Cell) Move(old Word, to State, leases int) (Word, bool) {
-	from := Word(old).State()
+	from := old.State()
 	if legal[from&7]>>to&1 == 0 || (to == InUse) != (leases > 0) || leases > MaxLeases {
-		panic(illegal(old, to, leases))
+		panic(illegal(old, to, leases)) //nolint:forbidigo // a broken invariant of the caller, never the result of a race
 	}
 	next := uint64(old)&^(1<<seqShift-1) | uint64(leases)<<leaseShift | uint64(to)
 	if to == InUse && leases >= old.Leases() {

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 
 	"herz.example/herz/conn"
 )
@@ -186,7 +187,7 @@ func (p *Pool[T]) takeOrJoin(w *waiter[T], front bool) (l Lease[T], joined bool,
 		if e == nil {
 			joined, err = p.joinAsLocked(w, front)
 			p.mu.Unlock()
-			if err == errTurnedAway {
+			if errors.Is(err, errTurnedAway) {
 				err = p.exhausted(nil, 0, p.waiting())
 			}
 			return Lease[T]{}, joined, err

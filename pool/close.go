@@ -157,7 +157,7 @@ func (p *Pool[T]) forgetLocked(e *entry[T]) {
 // FIN and not RST, even when bytes were left unread. Whatever the close did, the guarded socket is gone afterwards.
 func (p *Pool[T]) closeValue(ctx context.Context, v T, g *guard.Conn, planned bool) {
 	if p.cfg.Close != nil {
-		_ = p.cfg.Close(ctx, v) //nolint:errcheck // the connection is over in any case
+		_ = p.cfg.Close(ctx, v)
 	} else {
 		closeOwn(ctx, v, g, planned)
 	}
@@ -171,14 +171,14 @@ func closeOwn(ctx context.Context, v any, g *guard.Conn, planned bool) {
 	switch c := v.(type) {
 	case net.Conn:
 		if g != nil && planned {
-			_ = g.Shutdown(ctx) //nolint:errcheck // the connection is over in any case
+			_ = g.Shutdown(ctx)
 		}
-		_ = c.Close() //nolint:errcheck // the connection is over in any case
+		_ = c.Close()
 	case io.Closer:
-		_ = c.Close() //nolint:errcheck // the connection is over in any case
+		_ = c.Close()
 	case interface {
 		Close(ctx context.Context) error
 	}:
-		_ = c.Close(ctx) //nolint:errcheck // the connection is over in any case
+		_ = c.Close(ctx)
 	}
 }

@@ -168,7 +168,7 @@ func (r *rounds[T]) passLocked(p *Pool[T], now int64) {
 	r.idleLocked(p, rules, now)
 	r.trimLocked(p, rules, now)
 	for _, e := range p.all {
-		r.leakLocked(p, e, rules, now)
+		r.leakLocked(e, rules, now)
 		if due := p.dueOf(e, rules); due > now {
 			next = min(next, due)
 		} else {
@@ -240,7 +240,7 @@ func (r *rounds[T]) trimLocked(p *Pool[T], rules *rules, now int64) {
 }
 
 // leakLocked reports a lease that is held for longer than LeakAfter, once.
-func (r *rounds[T]) leakLocked(p *Pool[T], e *entry[T], rules *rules, now int64) {
+func (r *rounds[T]) leakLocked(e *entry[T], rules *rules, now int64) {
 	w := e.cell.Load()
 	if rules.LeakAfter <= 0 || w.State() != conn.InUse || e.leakSeen == w.Seq() {
 		return

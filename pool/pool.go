@@ -46,7 +46,7 @@ type Pool[T any] struct {
 	missed   atomic.Uint64
 
 	epoch   time.Time
-	life    context.Context // ends when the pool closes: the parent of every dial, ping and reset, which belong to the pool and not to a caller
+	life    context.Context //nolint:containedctx // ends with the pool: the parent of dials, pings and resets, which belong to it and not to a caller
 	end     context.CancelFunc
 	kick    chan struct{}
 	done    chan struct{} // closed when the maintenance goroutine has ended

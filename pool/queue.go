@@ -9,8 +9,8 @@ import (
 // waiter is one caller of Acquire that waits. It is used again by later callers of the same pool, never of another: a channel
 // made inside a synctest bubble must not be met outside of it.
 type waiter[T any] struct {
-	ch  chan grant[T] // holds one grant, so that the giver never waits
-	ctx context.Context
+	ch  chan grant[T]   // holds one grant, so that the giver never waits
+	ctx context.Context //nolint:containedctx // a waiter is a call of Acquire that lasts; the giver has to see whether it has ended
 
 	// Guarded by Pool.mu.
 	prev, next *waiter[T]
