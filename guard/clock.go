@@ -13,5 +13,5 @@ func now() int64 { return int64(time.Since(started)) }
 // reading, which Round(0) takes away.
 func inBubble() bool {
 	t := time.Now()
-	return t == t.Round(0)
+	return t == t.Round(0) //nolint:staticcheck // Equal ignores just the difference that is looked for
 }

@@ -26,6 +26,7 @@ type Conn struct {
 	inner   net.Conn
 	opt     Options
 	raw     syscall.RawConn // nil: no descriptor to ask
+	socket  net.Conn        // what has the descriptor: inner, or what lies under it
 	kind    sys.Kind
 	pollFD  func(uintptr) // kept, so that a probe allocates nothing
 	surface net.Conn
@@ -34,9 +35,10 @@ type Conn struct {
 	born    int64
 	local   string
 	peer    string
-	watched bool
+	holds   bool // a share of the watcher, to be given back
 	noSweep bool // made inside a synctest bubble
 
+	watched   atomic.Bool // in the watcher's set
 	state     atomic.Uint32
 	death     atomic.Pointer[conn.Death]
 	onDeath   atomic.Pointer[func(conn.Death)]
@@ -48,7 +50,6 @@ type Conn struct {
 	// goroutine is not lost.
 	begun    atomic.Bool  // Begin was called at least once
 	sent     atomic.Int64 // bytes since Begin
-	got      atomic.Int64 // bytes received since Begin
 	pending  atomic.Int64 // bytes that left since the newest byte was received
 	waiting  atomic.Int64 // clock of the first of them; 0: none
 	burst    atomic.Int64 // clock of the first write after a pause
@@ -57,6 +58,7 @@ type Conn struct {
 	timedOut atomic.Bool  // a deadline cut the exchange short
 	tls      atomic.Bool  // the bytes are TLS records
 	sniffed  atomic.Int32 // writes looked at for a TLS handshake
+	shaking  atomic.Bool  // the newest write was a ClientHello
 	enlisted atomic.Bool  // on the sweep's list
 
 	wroteShut, readShut, hardClose atomic.Bool
@@ -67,6 +69,11 @@ type Conn struct {
 	lastInfo int64
 
 	sweepSlot int // place in the sweep's list; guarded by sweeper.mu
+
+	// Clocks that only the sweep uses.
+	probesSince  int64 // first unanswered window probe
+	unackedSince int64 // first look at data in flight without an acknowledgement
+	unackedAck   int64 // the newest acknowledgement at that time
 
 	// armMu guards armed, capped and before, and the socket's keep-alive setting. Only setsockopt happens under it.
 	armMu  sync.Mutex
@@ -95,25 +102,26 @@ func Wrap(nc net.Conn, o Options) *Conn {
 	c.self = weak.Make(c)
 	c.findSocket()
 	c.surface = newSurface(c)
-	register(c)
-	c.watched = watch(c)
-	c.cleanup = runtime.AddCleanup(c, forget, forgotten{c.id, c.watched})
+	c.holds = holdWatcher(c)
+	c.cleanup = runtime.AddCleanup(c, forget, forgotten{c.id, c.holds})
+	register(c) // from here on others see c: nothing below may write a plain field
+	c.watch()
 	if o.ListenKeepAlive {
-		c.arm()
+		c.listen()
 	}
 	return c
 }
 
 // forgotten is what is left to undo when a Conn was collected without Close.
 type forgotten struct {
-	id      uint64
-	watched bool
+	id    uint64
+	holds bool
 }
 
 func forget(f forgotten) {
 	unregister(f.id)
-	if f.watched {
-		unwatch()
+	if f.holds {
+		releaseWatcher()
 	}
 }
 
@@ -132,7 +140,7 @@ func (c *Conn) findSocket() {
 				c.kind = sys.Kind{}
 				return
 			}
-			c.raw = raw
+			c.raw, c.socket = raw, nc
 			c.pollFD = func(fd uintptr) { c.pollBits = sys.Poll(fd) }
 			return
 		}
@@ -207,7 +215,7 @@ type Capabilities struct {
 func (c *Conn) Capabilities() Capabilities {
 	_, half := c.inner.(interface{ CloseWrite() error })
 	return Capabilities{
-		Watcher:   c.watched,
+		Watcher:   c.watched.Load(),
 		Poll:      c.raw != nil,
 		TCPInfo:   c.kind.TCP,
 		Sweep:     c.kind.TCP && !c.noSweep,

@@ -16,7 +16,7 @@ type Dialer struct {
 }
 
 // DialContext dials within the time of ctx, and never longer than Options.HeartbeatTimeout. What it returns has exactly the
-// optional methods of the dialled connection (see Conn.Surface); From finds the guard.
+// optional methods of the dialled connection (see Conn.Surface); From finds the guard. Datagram connections are not guarded.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	if err := d.check(); err != nil {
 		return nil, err
@@ -27,7 +27,22 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	if err != nil {
 		return nil, err
 	}
+	if !isStream(nc) {
+		return nc, nil
+	}
 	return WrapContext(ctx, nc, d.Options).Surface(), nil
+}
+
+// isStream is false for datagrams, which have no peer that could be gone.
+func isStream(nc net.Conn) bool {
+	switch nc := nc.(type) {
+	case *net.UDPConn, *net.IPConn:
+		return false
+	case *net.UnixConn:
+		return nc.RemoteAddr().Network() != "unixgram"
+	default:
+		return true
+	}
 }
 
 // Dial is DialContext for libraries that have no context to give.

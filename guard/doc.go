@@ -25,6 +25,22 @@
 // Under TLS the guard sits below the TLS layer ([From] finds it there). Bytes that wait unread say nothing then (session
 // tickets), so that only RDHUP, HUP and ERR count.
 //
+// # What a failure returns
+//
+// A write that is refused before a byte left returns 0 and a *[DeadError], a net.Error that is no time-out.
+//
+// The end of the stream, a reset or a time-out of the kernel while bytes are unanswered is an *[AmbiguousError], or what
+// [Options.ReadError] makes of it; so is the refusal of a write in the middle of a request. After part of an answer it is passed
+// on unchanged, unless [Options.EOFNeverClean] is set.
+//
+// A deadline is passed on unchanged; under [Options.AmbiguousDeadlines] it is a *net.OpError that is also [ErrAmbiguous]. It is
+// no death.
+//
+// After [Conn.Abort], reads and writes return an *AmbiguousError when bytes of the exchange had left, else a *DeadError.
+//
+// Our own Close, the end of the stream where nothing was asked since Begin, and everything under [Options.Multiplexed] are
+// passed on unchanged.
+//
 // # Not a goal
 //
 // The guard knows no protocol, does not reconnect and repeats nothing. It is meant for the end that asks: on the end that

@@ -32,14 +32,18 @@ func SafeToRetry(err error) bool {
 type DeadError struct {
 	conn.Death
 
-	unsafe bool // bytes of the exchange had left before this call
+	begun bool // it is known where the exchange began
 }
 
 // Error says what happened, to which connection, whether the request may be repeated, and what to change.
 func (e *DeadError) Error() string {
 	verdict := "nothing of the request was sent, so it is safe to repeat on another connection"
-	if e.unsafe {
+	switch {
+	case e.BytesSent == 0:
+	case e.begun:
 		verdict = "nothing was sent by this call, but the exchange had begun, so it is not safe to repeat only this part"
+	default:
+		verdict = "nothing was sent by this call, but nobody told the guard where the request began, so it does not say that it is safe to repeat"
 	}
 	return "herz/guard: refused: " + describe(e.Death, verdict)
 }
@@ -56,7 +60,7 @@ func (e *DeadError) Timeout() bool { return false }
 func (e *DeadError) Temporary() bool { return false }
 
 // SafeToRetry reports true when no byte left since Begin.
-func (e *DeadError) SafeToRetry() bool { return !e.unsafe }
+func (e *DeadError) SafeToRetry() bool { return e.BytesSent == 0 }
 
 // AmbiguousError says that the connection ended after bytes of a request had left and before its answer was complete. It is
 // ErrAmbiguous and what the kernel said (a [syscall.Errno]), and never io.EOF. It is no net.Error and wraps nothing,
@@ -97,6 +101,15 @@ func (e *deadlineError) Error() string {
 
 func (e *deadlineError) Is(target error) bool {
 	return target == os.ErrDeadlineExceeded || target == context.DeadlineExceeded || target == ErrAmbiguous
+}
+
+// As gives the facts to those who look for an *AmbiguousError.
+func (e *deadlineError) As(target any) bool {
+	a, ok := target.(**AmbiguousError)
+	if ok {
+		*a = &e.AmbiguousError
+	}
+	return ok
 }
 
 func (e *deadlineError) Timeout() bool   { return true }

@@ -18,7 +18,6 @@ func (c *Conn) Begin() {
 
 func (c *Conn) reset() {
 	c.sent.Store(0)
-	c.got.Store(0)
 	c.pending.Store(0)
 	c.waiting.Store(0)
 	c.timedOut.Store(false)
@@ -30,7 +29,7 @@ func (c *Conn) Delivery() conn.Delivery {
 	switch {
 	case c.sent.Load() == 0:
 		return conn.NothingSent
-	case c.pending.Load() == 0 && c.got.Load() > 0 && c.begun.Load() && !c.tls.Load():
+	case c.pending.Load() == 0 && c.begun.Load() && !c.tls.Load():
 		return conn.Answered
 	default:
 		return conn.MaybeSent
@@ -39,9 +38,6 @@ func (c *Conn) Delivery() conn.Delivery {
 
 // leaving counts n bytes that are about to be sent.
 func (c *Conn) leaving(n, at int64) {
-	if c.opt.ImplicitBegin && c.pending.Load() == 0 {
-		c.reset()
-	}
 	if at-c.lastIO.Load() > burstPause || c.burst.Load() == 0 {
 		c.burst.Store(at)
 	}
@@ -58,7 +54,7 @@ func (c *Conn) leaving(n, at int64) {
 // left corrects leaving for the bytes that did not leave.
 func (c *Conn) left(n, announced int64) {
 	c.inIO.Add(-1)
-	if n == announced {
+	if n == announced && n > 0 {
 		return
 	}
 	c.sent.Add(n - announced)
@@ -68,10 +64,9 @@ func (c *Conn) left(n, announced int64) {
 	}
 }
 
-// received counts n bytes that the peer sent.
-func (c *Conn) received(n, at int64) {
+// received notes that the peer sent something.
+func (c *Conn) received(at int64) {
 	c.lastIO.Store(at)
-	c.got.Add(n)
 	if c.waiting.Load() != 0 {
 		c.pending.Store(0)
 		c.waiting.Store(0)
@@ -82,9 +77,20 @@ func (c *Conn) received(n, at int64) {
 // sniff looks at the first writes for a TLS ClientHello (RFC 8446 §5.1: type 22, version 3.x, then message type 1).
 func (c *Conn) sniff(b []byte) {
 	c.sniffed.Add(1)
-	if len(b) > 5 && b[0] == 22 && b[1] == 3 && b[2] <= 4 && b[5] == 1 {
+	hello := len(b) > 5 && b[0] == 22 && b[1] == 3 && b[2] <= 4 && b[5] == 1
+	c.shaking.Store(hello)
+	if hello {
 		c.tls.Store(true)
 	}
+}
+
+// bytesSent is how many bytes of the request may have left. Without Begin it is not known where the request began: then it is what
+// is unanswered, or everything, but never 0 when something was sent.
+func (c *Conn) bytesSent() int64 {
+	if n := c.pending.Load(); n > 0 && !c.begun.Load() {
+		return n
+	}
+	return c.sent.Load()
 }
 
 // phase names what the exchange is doing.
@@ -92,6 +98,8 @@ func (c *Conn) phase() string {
 	switch {
 	case c.sent.Load() == 0:
 		return "idle"
+	case c.shaking.Load():
+		return "tls"
 	case c.pending.Load() > 0:
 		return "processing"
 	case c.begun.Load():

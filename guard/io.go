@@ -10,8 +10,8 @@ import (
 	"herz.example/herz/conn"
 )
 
-// Read reads what the peer sent. A dead peer's last bytes are delivered before the error. See the package's table of errors
-// in docs/ARCHITECTURE.md.
+// Read reads what the peer sent. A dead peer's last bytes are delivered before the error. What each failure returns stands
+// in the package's documentation.
 func (c *Conn) Read(b []byte) (int, error) {
 	c.inIO.Add(1)
 	if c.sent.Load() != 0 {
@@ -20,7 +20,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	n, err := c.inner.Read(b)
 	c.inIO.Add(-1)
 	if n > 0 {
-		c.received(int64(n), now())
+		c.received(now())
 	}
 	if err != nil {
 		err = c.failed("read", err, false)
@@ -53,6 +53,9 @@ func (c *Conn) refuse(at int64) error {
 	if c.state.Load() == stateClosed || c.wroteShut.Load() {
 		return nil // the connection's own error is the right one
 	}
+	if c.opt.ImplicitBegin && c.pending.Load() == 0 {
+		c.reset()
+	}
 	silent := at-c.lastIO.Load() >= int64(c.opt.ProbeAfter)
 	d := c.death.Load()
 	if d == nil && silent {
@@ -80,7 +83,7 @@ func (c *Conn) failed(op string, err error, nothing bool) error {
 	case op == "write" && c.wroteShut.Load(), op == "read" && c.readShut.Load():
 		return err
 	}
-	if taken := syscall.Errno(c.takenErr.Load()); taken != 0 && err == io.EOF {
+	if taken := syscall.Errno(c.takenErr.Load()); taken != 0 && errors.Is(err, io.EOF) {
 		err = &net.OpError{Op: op, Net: c.network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, taken)}
 	}
 	aborted := c.state.Load() == stateAborted
@@ -152,15 +155,14 @@ func (c *Conn) opError(op string, d *conn.Death) error {
 
 // dead refuses, with the record of the death and the facts of the exchange as it is now.
 func (c *Conn) dead(d *conn.Death) *DeadError {
-	e := &DeadError{Death: *d}
+	e := &DeadError{Death: c.facts(d), begun: c.begun.Load() || c.opt.ImplicitBegin}
 	e.BytesSent = c.sent.Load()
-	e.unsafe = e.BytesSent > 0
 	return e
 }
 
 func (c *Conn) ambiguous(d *conn.Death) error {
-	e := &AmbiguousError{Death: *d}
-	e.BytesSent, e.Phase = c.sent.Load(), c.phase()
+	e := &AmbiguousError{Death: c.facts(d)}
+	e.BytesSent, e.Phase = c.bytesSent(), c.phase()
 	if c.opt.ReadError != nil {
 		return c.opt.ReadError(e)
 	}

@@ -23,9 +23,18 @@ func (c *Conn) Dead() bool { return c.death.Load() != nil }
 // Death gives the record of how the connection ended; false while it is not known to have ended.
 func (c *Conn) Death() (conn.Death, bool) {
 	if d := c.death.Load(); d != nil {
-		return *d, true
+		return c.facts(d), true
 	}
 	return conn.Death{}, false
+}
+
+// facts is a copy of d with the name of the pool, which may have been given after the death.
+func (c *Conn) facts(d *conn.Death) conn.Death {
+	f := *d
+	if p := c.pool.Load(); p != nil && f.Pool == "" {
+		f.Pool = *p
+	}
+	return f
 }
 
 // Condemn says that the connection must not be lent again. Alive reports it from now on; reads and writes of whoever has
@@ -40,8 +49,8 @@ func (c *Conn) Condemned() (conn.Cause, bool) {
 
 // OnDeath has f called when the connection ends, for whatever reason, our own close included; at once when it has ended
 // already. There is one f: a new one takes the place of the old, nil removes it, and it is called once. It is called with
-// no lock held, from the watcher, or from the goroutine whose call found the death after that call's input or output was
-// over. It must be quick: while the watcher runs it, other deaths wait.
+// no lock held, on the goroutine of the watcher or the sweep, or on that of the call that found the death, after its input
+// or output was over. It must be quick: other deaths wait meanwhile.
 func (c *Conn) OnDeath(f func(conn.Death)) {
 	if f == nil {
 		c.onDeath.Store(nil)
@@ -55,7 +64,7 @@ func (c *Conn) OnDeath(f func(conn.Death)) {
 
 func (c *Conn) tell(d *conn.Death) {
 	if f := c.onDeath.Swap(nil); f != nil {
-		(*f)(*d)
+		(*f)(c.facts(d))
 	}
 }
 
@@ -65,7 +74,7 @@ func (c *Conn) describe(cause conn.Cause, errno syscall.Errno, detail string) co
 	d := conn.Death{
 		ID: c.id, Peer: c.peer, Cause: cause, Errno: errno, Detail: detail,
 		Age: time.Duration(at - c.born), Idle: time.Duration(at - c.lastIO.Load()),
-		Phase: c.phase(), BytesSent: c.sent.Load(),
+		Phase: c.phase(), BytesSent: c.bytesSent(),
 	}
 	if p := c.pool.Load(); p != nil {
 		d.Pool = *p
@@ -75,6 +84,13 @@ func (c *Conn) describe(cause conn.Cause, errno syscall.Errno, detail string) co
 
 // record keeps the first death and tells of it. It returns the one that is kept.
 func (c *Conn) record(cause conn.Cause, errno syscall.Errno, detail string) *conn.Death {
+	d := c.keep(cause, errno, detail)
+	c.tell(d)
+	return d
+}
+
+// keep is record without telling: for those who have to close the connection first.
+func (c *Conn) keep(cause conn.Cause, errno syscall.Errno, detail string) *conn.Death {
 	if d := c.death.Load(); d != nil {
 		return d
 	}
@@ -82,7 +98,6 @@ func (c *Conn) record(cause conn.Cause, errno syscall.Errno, detail string) *con
 	if !c.death.CompareAndSwap(nil, &d) {
 		return c.death.Load()
 	}
-	c.tell(&d)
 	return &d
 }
 
@@ -97,7 +112,8 @@ func (c *Conn) Close() error {
 	}
 	c.leave()
 	cause, detail := c.closeCause()
-	c.record(cause, 0, detail)
+	d := c.keep(cause, 0, detail)
+	defer c.tell(d)
 	if c.raw != nil && !c.hardClose.Load() {
 		_ = c.raw.Control(func(fd uintptr) { sys.Discard(fd, drainBytes) })
 	}
@@ -124,9 +140,13 @@ func (c *Conn) abort(cause conn.Cause, errno syscall.Errno, detail string) {
 		return
 	}
 	c.leave()
-	c.record(cause, errno, detail)
-	if l, ok := c.inner.(interface{ SetLinger(int) error }); ok {
+	d := c.keep(cause, errno, detail)
+	defer c.tell(d)
+	if l, ok := c.socket.(interface{ SetLinger(int) error }); ok {
 		_ = l.SetLinger(0)
+	}
+	if c.socket != nil {
+		_ = c.socket.Close() // first, because a *tls.Conn above it would try for 5 s to say goodbye
 	}
 	_ = c.inner.Close()
 }
@@ -141,7 +161,8 @@ func (c *Conn) Shutdown(ctx context.Context) error {
 	c.leave()
 	gone := c.Dead()
 	cause, detail := c.closeCause()
-	c.record(cause, 0, detail)
+	d := c.keep(cause, 0, detail)
+	defer c.tell(d)
 	half, ok := c.inner.(interface{ CloseWrite() error })
 	if gone || !ok || half.CloseWrite() != nil {
 		return c.inner.Close()
@@ -153,7 +174,7 @@ func (c *Conn) Shutdown(ctx context.Context) error {
 // drain reads until the peer closes, and not beyond the bounds of Shutdown.
 func (c *Conn) drain(ctx context.Context) error {
 	if err := c.inner.SetReadDeadline(time.Now().Add(drainTime)); err != nil {
-		return nil //nolint:nilerr // it is being closed; the close tells
+		return nil // it is closed already; the close tells
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.inner.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -161,7 +182,7 @@ func (c *Conn) drain(ctx context.Context) error {
 	for total := 0; total < drainBytes; {
 		n, err := c.inner.Read(scratch[:])
 		if total += n; err != nil {
-			return nil //nolint:nilerr // the end of the stream, or of the time, is how a drain ends
+			return nil // the end of the stream, or of the time, is how a drain ends
 		}
 	}
 	return fmt.Errorf("herz/guard: shutdown of connection #%d to %s: the peer sent more than %d bytes after our end was closed: it sees a reset",
@@ -172,9 +193,9 @@ func (c *Conn) drain(ctx context.Context) error {
 func (c *Conn) leave() {
 	c.cleanup.Stop()
 	unregister(c.id)
-	if c.watched {
+	if c.holds {
 		_ = c.raw.Control(removeFromWatch)
-		unwatch()
+		releaseWatcher()
 	}
 	if c.enlisted.Load() {
 		c.delist()

@@ -94,7 +94,7 @@ func reset(t testing.TB, s *net.TCPConn) {
 
 func must[T any](v T, err error) T {
 	if err != nil {
-		panic(err) //nolint:forbidigo // a test's set-up
+		panic(err)
 	}
 	return v
 }

@@ -18,7 +18,7 @@ const lastWords = 120
 
 // Alive reports whether the connection may be lent: nil, or a *DeadError. It reads the death flag, and asks the kernel
 // when ProbeAfter of silence in both directions has passed. A connection that is condemned is not alive in this sense. It does not
-// see a peer that is gone without a word: only traffic does.
+// see a peer that is gone without a word: only traffic does. Call Begin first: the error tells SafeToRetry of the exchange.
 func (c *Conn) Alive() error {
 	if d := c.death.Load(); d != nil {
 		return c.dead(d)
@@ -88,6 +88,8 @@ func (c *Conn) gone(bits sys.Ready) *conn.Death {
 	}
 	info, tcp := c.info()
 	switch {
+	case bits&sys.Invalid != 0:
+		return c.record(conn.Misuse, 0, "its descriptor was closed behind the guard")
 	case bits&sys.Err != 0 && bits&(sys.Hup|sys.ReadHup) == 0:
 		return nil // only the socket's error queue has something to say
 	case bits&sys.Err != 0 && tcp && info.Probes > 0 && info.AckAge >= time.Second:

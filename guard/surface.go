@@ -198,7 +198,7 @@ func (c *Conn) writeTo(w io.Writer) (int64, error) {
 	n, err := c.inner.(io.WriterTo).WriteTo(w)
 	c.inIO.Add(-1)
 	if n > 0 {
-		c.received(n, now())
+		c.received(now())
 	}
 	if err != nil && c.ourFault(err) {
 		err = c.failed("read", err, false)

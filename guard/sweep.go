@@ -20,6 +20,11 @@ const (
 	sweepLate = time.Second
 	// settle is what is kept of HeartbeatTimeout for the kernel's timers and for waking the reader.
 	settle = 200 * time.Millisecond
+	// lastChance is how near a retransmission must be, before or behind, for its answer to be waited for: an outage is over
+	// for TCP only when something is sent again.
+	lastChance = 80 * time.Millisecond
+	// ackTick is more than the grain of the kernel's clock of acknowledgements (a tick is 1 to 10 ms).
+	ackTick = 20 * time.Millisecond
 )
 
 // sweeper looks at the exchanges that wait. Its goroutine runs while its list is not empty.
@@ -141,42 +146,62 @@ func (c *Conn) look(at int64, late bool) time.Duration {
 	case late:
 		return sweepEvery
 	}
-	capped := c.arm()
-	limit := c.opt.unackedLimit(capped)
-	silent := time.Duration(at - max(c.burst.Load(), at-int64(info.AckAge)))
+	limit := c.opt.unackedLimit(c.arm(info.Unacked == 0 || info.PeerWindow > 0))
+	silent := c.silent(info, at)
+	next := info.RTO - info.SentAge // until the kernel sends again
 	switch {
-	case info.Unacked > 0 && silent >= limit && sentSince(info):
+	case silent >= limit && silent < limit+2*lastChance && next > -lastChance && next < lastChance:
+		return max(next+lastChance/2, 10*time.Millisecond)
+	case silent >= limit:
 		c.abort(conn.Unacked, syscall.ETIMEDOUT, fmt.Sprintf("%d segments in flight, %d retransmissions, nothing acknowledged for %v",
 			info.Unacked, info.Retransmits, silent.Round(time.Millisecond)))
-	case info.Unacked > 0 && limit-silent < sweepEvery:
+	case silent > 0 && limit-silent < sweepEvery:
 		return max(limit-silent, 10*time.Millisecond)
-	case info.Unacked == 0 && info.Probes >= c.opt.probesWanted() && info.AckAge >= c.opt.HeartbeatTimeout-settle:
-		c.abort(probeCause(info), syscall.ETIMEDOUT, fmt.Sprintf("%d probes without an answer, the last sign of life %v ago", info.Probes, info.AckAge))
+	case c.windowLost(info, at):
+		c.abort(conn.Unacked, syscall.ETIMEDOUT, fmt.Sprintf("the peer's window is shut, %d probes without an answer, the last sign of life %v ago",
+			info.Probes, info.AckAge))
 	}
 	return sweepEvery
 }
 
-// sentSince reports whether something was sent after the newest acknowledgement and had time to be answered. Where
-// retransmissions are far apart (a peer that shrank its window, on a kernel that cannot bound them) the acknowledgement may
-// be old only because nothing was asked.
-func sentSince(i sys.Info) bool {
-	return i.SentAge >= 50*time.Millisecond && i.SentAge+100*time.Millisecond < i.AckAge
+// silent is how long at least something that was sent has been without an acknowledgement; 0 when nothing is. The age of the newest
+// acknowledgement alone does not tell: it is old as well when nothing was sent for a while, or when retransmissions are far apart.
+func (c *Conn) silent(info sys.Info, at int64) time.Duration {
+	if info.Unacked == 0 || info.SentAge >= info.AckAge {
+		c.unackedSince = 0
+		return 0
+	}
+	acked := at - int64(info.AckAge)
+	for _, since := range [...]int64{c.waiting.Load(), c.burst.Load()} {
+		if since > acked-int64(ackTick) {
+			return time.Duration(at - since) // nothing was acknowledged since that write
+		}
+	}
+	if c.unackedSince == 0 || acked-c.unackedAck > int64(ackTick) {
+		c.unackedSince, c.unackedAck = at, acked // first seen now; it can be older by one look
+	}
+	return time.Duration(at - c.unackedSince)
 }
 
-// probeCause tells unanswered keep-alive probes from unanswered zero-window probes.
-func probeCause(i sys.Info) conn.Cause {
-	if i.NotSent > 0 {
-		return conn.Unacked
+// windowLost reports whether a peer whose receive window is shut has stopped to answer the probes of it. Keep-alive is
+// silent while data waits to be sent, so the kernel would go on for a quarter of an hour. The clock starts when
+// the first probe is seen to be unanswered, because probes can be far apart.
+func (c *Conn) windowLost(info sys.Info, at int64) bool {
+	if info.Unacked > 0 || info.NotSent == 0 || info.Probes == 0 {
+		c.probesSince = 0
+		return false
 	}
-	return conn.KeepAlive
+	if c.probesSince == 0 {
+		c.probesSince = at
+	}
+	return info.Probes >= 2 && time.Duration(at-c.probesSince) >= c.opt.HeartbeatTimeout*3/4
 }
 
 // rest takes the connection off the list and gives it its own keep-alive setting back. It comes back when a new
 // exchange began in the meantime.
 func (c *Conn) rest() {
-	if !c.opt.ListenKeepAlive {
-		c.disarm()
-	}
+	c.disarm()
+	c.probesSince, c.unackedSince = 0, 0
 	c.delist()
 	if c.midAnswer(now()) || (c.waiting.Load() != 0 && c.inIO.Load() > 0) {
 		c.enlist()
@@ -190,35 +215,58 @@ func (c *Conn) midAnswer(at int64) bool {
 }
 
 // arm turns the exchange's keep-alive on, and bounds the pause between retransmissions, without which a short outage is
-// noticed to be over only seconds after it is. It reports whether the latter is in force (Linux 6.15).
-func (c *Conn) arm() bool {
+// noticed to be over only seconds after it is. It reports whether the bound is in force (Linux 6.15). The bound must not be set while
+// the peer's window is shut over data in flight: the kernel then gives up after twice the bound
+// (tcp_rtx_probe0_timed_out), and the peer may only be slow.
+func (c *Conn) arm(bound bool) bool {
 	c.armMu.Lock()
 	defer c.armMu.Unlock()
-	if c.armed || !c.kind.TCP {
+	if c.armed && c.capped == bound {
 		return c.capped
 	}
+	k := c.opt.keepAlive()
 	_ = c.raw.Control(func(fd uintptr) {
-		before, err := sys.GetKeepAlive(fd)
-		if err != nil || sys.SetKeepAlive(fd, c.opt.keepAlive()) != nil {
-			return
+		if !c.armed {
+			before, err := sys.GetKeepAlive(fd)
+			if err != nil || sys.SetKeepAlive(fd, k) != nil {
+				return
+			}
+			c.before, c.armed = before, true
 		}
-		c.before, c.armed = before, true
-		c.capped = sys.CapRTO(fd, time.Duration(c.opt.keepAlive().Interval)*time.Second) == nil
+		switch {
+		case bound:
+			c.capped = sys.CapRTO(fd, time.Duration(k.Interval)*time.Second) == nil
+		case c.capped:
+			c.capped = sys.CapRTO(fd, 0) != nil
+		}
 	})
 	return c.capped
+}
+
+// listen turns keep-alive on for the whole life.
+func (c *Conn) listen() {
+	c.armMu.Lock()
+	defer c.armMu.Unlock()
+	if c.kind.TCP {
+		_ = c.raw.Control(func(fd uintptr) { _ = sys.SetKeepAlive(fd, c.opt.keepAlive()) })
+	}
 }
 
 func (c *Conn) disarm() {
 	c.armMu.Lock()
 	defer c.armMu.Unlock()
-	if !c.armed {
+	if !c.armed && !c.capped {
 		return
 	}
-	c.armed, c.capped = false, false
 	_ = c.raw.Control(func(fd uintptr) {
-		_ = sys.SetKeepAlive(fd, c.before)
-		_ = sys.CapRTO(fd, 0)
+		if c.armed {
+			_ = sys.SetKeepAlive(fd, c.before)
+		}
+		if c.capped {
+			_ = sys.CapRTO(fd, 0)
+		}
 	})
+	c.armed, c.capped = false, false
 }
 
 // userKeepAlive lets the user's own setting win over the sweep's; the sweep takes it as the one to give back.
@@ -244,8 +292,4 @@ func (o Options) keepAlive() sys.KeepAlive {
 	unit := max(1, int(o.HeartbeatTimeout/(3200*time.Millisecond)))
 	count := max(1, int((o.HeartbeatTimeout-settle)/(time.Duration(unit)*time.Second))-1)
 	return sys.KeepAlive{On: true, Idle: unit, Interval: unit, Count: count}
-}
-
-func (o Options) probesWanted() int {
-	return min(2, o.keepAlive().Count)
 }

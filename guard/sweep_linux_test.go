@@ -139,3 +139,155 @@ func TestShortOutageIsNoDeath(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// A path that goes dark in the middle of an answer is bounded as well.
+func TestBlackHoleEndsAHalfReadAnswer(t *testing.T) {
+	t.Parallel()
+	nc, _, s := pair(t, guard.SQL)
+	ask(t, nc, s)
+	answer(t, nc, s)
+	read := make(chan error, 1)
+	go func() { read <- readByte(nc) }()
+	time.Sleep(300 * time.Millisecond)
+	needed(t, blackHole(s), "attach a socket filter")
+	start := time.Now()
+	wantAmbiguous(t, <-read, conn.KeepAlive, syscall.ETIMEDOUT)
+	if took := time.Since(start); took > guard.DefaultHeartbeatTimeout {
+		t.Errorf("ended after %v", took)
+	}
+}
+
+// A reader that only listens is told within HeartbeatTimeout when ListenKeepAlive is set.
+func TestBlackHoleEndsAListener(t *testing.T) {
+	t.Parallel()
+	nc, g, s := pair(t, guard.Options{ListenKeepAlive: true})
+	read := make(chan error, 1)
+	go func() { read <- readByte(nc) }()
+	time.Sleep(50 * time.Millisecond)
+	needed(t, blackHole(s), "attach a socket filter")
+	start := time.Now()
+	if err := <-read; !errors.Is(err, syscall.ETIMEDOUT) {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(start); took > guard.DefaultHeartbeatTimeout {
+		t.Errorf("ended after %v", took)
+	}
+	if d, _ := g.Death(); d.Cause != conn.KeepAlive {
+		t.Errorf("death %v", d)
+	}
+}
+
+// A peer whose window is shut and that then disappears is found too, although nothing of ours is in flight.
+func TestBlackHoleBehindAShutWindow(t *testing.T) {
+	t.Parallel()
+	nc, _, s := pair(t, guard.Options{})
+	s.SetReadBuffer(1 << 14)
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := nc.Write(make([]byte, 32<<20))
+		wrote <- err
+	}()
+	time.Sleep(2 * time.Second)
+	needed(t, blackHole(s), "attach a socket filter")
+	start := time.Now()
+	a := wantAmbiguous(t, <-wrote, conn.Unacked, syscall.ETIMEDOUT)
+	took := time.Since(start)
+	t.Log("behind a shut window:", took, a.Detail)
+	if took > 2*guard.DefaultHeartbeatTimeout {
+		t.Errorf("ended after %v", took)
+	}
+}
+
+// A peer that acknowledges and reads nothing for 8 s is slow, not dead.
+func TestSlowReaderLives(t *testing.T) {
+	t.Parallel()
+	nc, g, s := pair(t, guard.Options{})
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := nc.Write(make([]byte, 32<<20))
+		wrote <- err
+	}()
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if d, dead := g.Death(); dead {
+			t.Fatalf("a slow peer was cut: %v", d)
+		}
+	}
+	go io.Copy(io.Discard, s)
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A peer that thinks for 5 s before it answers is slow, not dead; afterwards the socket has its own keep-alive back, and the
+// sweep has gone.
+func TestSlowAnswerLivesAndIsDisarmed(t *testing.T) {
+	nc, g, s := pair(t, guard.Options{})
+	before := keepAlive(t, g)
+	ask(t, nc, s)
+	read := make(chan error, 1)
+	go func() { read <- readByte(nc) }()
+	eventually(t, "keep-alive is armed", func() bool { return guard.Armed(g) })
+	if got := keepAlive(t, g); got != [3]int{1, 1, 2} {
+		t.Errorf("armed keep-alive %v, want 1 s, 1 s, 2", got)
+	}
+	time.Sleep(5 * time.Second)
+	io.WriteString(s, "x")
+	if err := <-read; err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "keep-alive is disarmed", func() bool { return !guard.Armed(g) })
+	if got := keepAlive(t, g); got != before {
+		t.Errorf("keep-alive %v, want %v again", got, before)
+	}
+	eventually(t, "the sweep has ended", func() bool { return !guard.Sweeping() })
+}
+
+// A connection whose last message has no answer (COM_STMT_CLOSE) is idle, not waiting.
+func TestMessageWithoutAnswerIsNotSwept(t *testing.T) {
+	nc, g, s := pair(t, guard.Options{})
+	ask(t, nc, s)
+	eventually(t, "the sweep has ended", func() bool { return !guard.Sweeping() })
+	if guard.Armed(g) {
+		t.Error("keep-alive is on for a connection that nobody waits for")
+	}
+}
+
+// An idle connection costs nothing: no sweep, no keep-alive of ours.
+func TestIdleCostsNothing(t *testing.T) {
+	eventually(t, "the sweep of earlier tests has ended", func() bool { return !guard.Sweeping() })
+	_, g, _ := pair(t, guard.Options{})
+	time.Sleep(300 * time.Millisecond)
+	if guard.Sweeping() || guard.Armed(g) {
+		t.Error("an idle connection is swept")
+	}
+}
+
+func keepAlive(t *testing.T, g *guard.Conn) (k [3]int) {
+	t.Helper()
+	err := must(g.Inner().(*net.TCPConn).SyscallConn()).Control(func(fd uintptr) {
+		for i, name := range []int{unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT} {
+			k[i] = must(unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, name))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// The kernel's numbers, derived from HeartbeatTimeout: it gives up just before that, and not much earlier.
+func TestTimesFollowHeartbeatTimeout(t *testing.T) {
+	for timeout, want := range map[time.Duration][3]int{
+		guard.MinHeartbeatTimeout:     {1, 1, 1},
+		guard.DefaultHeartbeatTimeout: {1, 1, 2},
+		5 * time.Second:               {1, 1, 3},
+		10 * time.Second:              {3, 3, 2},
+		30 * time.Second:              {9, 9, 2},
+	} {
+		_, g, _ := pair(t, guard.Options{HeartbeatTimeout: timeout, ListenKeepAlive: true})
+		k := keepAlive(t, g)
+		if total := time.Duration(k[0]+k[1]*k[2]) * time.Second; k != want || total > timeout || total < timeout*3/5 {
+			t.Errorf("HeartbeatTimeout %v: keep-alive %v, want %v", timeout, k, want)
+		}
+	}
+}

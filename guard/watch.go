@@ -13,53 +13,51 @@ var watcher struct {
 	// mu guards refs and changes of set. Making and closing the set happens under it; no Conn is called.
 	mu   sync.Mutex
 	refs int
-	set  atomic.Pointer[sys.Events]
+	set  atomic.Pointer[sys.Events] // nil exactly when refs is 0
 
 	wakeups atomic.Uint64 // events that were delivered
 }
 
-// watch puts c under the watcher; false when it cannot be watched. Inside a synctest bubble it always is: the goroutine would
-// belong to the bubble, and the callback of a bubble's channel cannot run outside it.
-func watch(c *Conn) bool {
+// holdWatcher takes a share of the watcher for c, which starts it if need be; false when c cannot be watched. Inside a
+// synctest bubble it never can: the goroutine would belong to the bubble, and what it calls back must not run outside.
+func holdWatcher(c *Conn) bool {
 	if c.raw == nil || c.noSweep {
 		return false
 	}
 	watcher.mu.Lock()
 	defer watcher.mu.Unlock()
-	set := watcher.set.Load()
-	if set == nil {
-		var err error
-		if set, err = sys.NewEvents(); err != nil {
+	if watcher.set.Load() == nil {
+		set, err := sys.NewEvents()
+		if err != nil {
 			return false // too many open files, or not Linux: poll and the next read still find the death
 		}
 		watcher.set.Store(set)
-		go set.Run(dispatch)
-	}
-	var err error
-	if cerr := c.raw.Control(func(fd uintptr) { err = set.Add(fd, c.id) }); cerr != nil || err != nil {
-		closeIfUnusedLocked()
-		return false
+		go set.Run(dispatch) // until releaseWatcher closes the set
 	}
 	watcher.refs++
 	return true
 }
 
-// unwatch gives back what watch took. The last one ends the watcher.
-func unwatch() {
+// releaseWatcher gives back what holdWatcher took. The last one ends the watcher.
+func releaseWatcher() {
 	watcher.mu.Lock()
 	defer watcher.mu.Unlock()
 	watcher.refs--
-	closeIfUnusedLocked()
+	if watcher.refs == 0 {
+		watcher.set.Swap(nil).Close()
+	}
 }
 
-// closeIfUnusedLocked needs watcher.mu.
-func closeIfUnusedLocked() {
-	if watcher.refs > 0 {
+// watch puts c into the set. It comes after register, because a death that is there already is told of at once and never
+// again.
+func (c *Conn) watch() {
+	set := watcher.set.Load()
+	if !c.holds || set == nil { // nil: somebody found c in Live and ended it already
 		return
 	}
-	if set := watcher.set.Swap(nil); set != nil {
-		set.Close()
-	}
+	var err error
+	cerr := c.raw.Control(func(fd uintptr) { err = set.Add(fd, c.id) })
+	c.watched.Store(cerr == nil && err == nil)
 }
 
 func removeFromWatch(fd uintptr) {

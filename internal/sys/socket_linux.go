@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"syscall"
 	"time"
 	"unsafe"
@@ -76,6 +77,7 @@ func TCPInfo(fd uintptr) (Info, bool) {
 		Unacked:     int(raw.Unacked),
 		AckAge:      time.Duration(raw.Last_ack_recv) * time.Millisecond,
 		SentAge:     time.Duration(raw.Last_data_sent) * time.Millisecond,
+		PeerWindow:  int(raw.Snd_wnd),
 		NotSent:     int(raw.Notsent_bytes),
 		RTO:         time.Duration(raw.Rto) * time.Microsecond,
 	}, true
@@ -89,8 +91,8 @@ func Peek(fd uintptr, b []byte) (int, syscall.Errno) {
 	if err == nil {
 		return n, 0
 	}
-	errno, ok := err.(syscall.Errno)
-	if !ok || errno == unix.EAGAIN || errno == unix.EINTR {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) || errno == unix.EAGAIN || errno == unix.EINTR {
 		return 0, 0
 	}
 	return 0, errno

@@ -43,6 +43,7 @@ type Info struct {
 	Unacked     int           // segments in flight
 	AckAge      time.Duration // since the newest acknowledgement
 	SentAge     time.Duration // since data was last sent or sent again
+	PeerWindow  int           // bytes that the peer is ready to receive
 	NotSent     int           // bytes that wait to be sent for the first time
 	RTO         time.Duration // retransmission time-out now
 }

@@ -1,0 +1,41 @@
+package guard
+
+import (
+	"time"
+
+	"herz.example/herz/conn"
+)
+
+// Info is what is known of one guarded connection at one moment, for a person who looks.
+type Info struct {
+	ID      uint64
+	Pool    string        // as SetPool said; empty when no pool has it
+	Local   string        // address of our end
+	Peer    string        // address of the other end
+	Age     time.Duration // since it was made
+	Idle    time.Duration // since its newest byte in either direction
+	Waiting time.Duration // since the oldest byte that is unanswered; 0 when none is
+	Cause   conn.Cause    // why it is dead or condemned; None when it is neither
+	Dead    bool
+}
+
+// Info tells what is known now. It asks the kernel nothing.
+func (c *Conn) Info() Info {
+	at := now()
+	i := Info{
+		ID: c.id, Local: c.local, Peer: c.peer, Dead: c.Dead(),
+		Age: time.Duration(at - c.born), Idle: max(0, time.Duration(at-c.lastIO.Load())),
+	}
+	if name := c.pool.Load(); name != nil {
+		i.Pool = *name
+	}
+	if since := c.waiting.Load(); since != 0 && !i.Dead {
+		i.Waiting = max(0, time.Duration(at-since))
+	}
+	if d, ok := c.Death(); ok {
+		i.Cause = d.Cause
+	} else if cause, ok := c.Condemned(); ok {
+		i.Cause = cause
+	}
+	return i
+}
