@@ -1,0 +1,73 @@
+package herzpgx
+
+import (
+	"context"
+	"database/sql/driver"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"herz.example/herz/guard"
+	"herz.example/herz/herzsql"
+)
+
+func init() {
+	herzsql.Register(herzsql.Driver{
+		Names:     []string{"pgx", "pgx/v5"},
+		Connector: open,
+		Owns:      func(d driver.Driver) bool { _, ok := d.(*stdlib.Driver); return ok },
+	})
+}
+
+func open(dsn string, o guard.Options) (driver.Connector, error) {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	Guard(cfg, o)
+	return connector{cfg: *cfg, Connector: stdlib.GetConnector(*cfg)}, nil
+}
+
+// Connector makes a connector for herzsql.OpenConnector from a configuration of one's own, which it guards (see [Guard]).
+// The options are those of stdlib.GetConnector; an OptionShouldPing has no effect, because herzsql decides.
+func Connector(cfg *pgx.ConnConfig, opts ...stdlib.OptionOpenDB) herzsql.Borrower {
+	own := cfg.Copy()
+	Guard(own)
+	return connector{cfg: *own, opts: opts, Connector: stdlib.GetConnector(*own, opts...)}
+}
+
+// connector is pgx's own, with Herz's check in the hook that pgx calls before a connection is used again.
+type connector struct {
+	driver.Connector
+
+	cfg  pgx.ConnConfig
+	opts []stdlib.OptionOpenDB
+}
+
+// WithBorrow puts check in the place of pgx's own ping. The hook is ShouldPing and not ResetSession, so that one of the
+// application stays in force.
+func (c connector) WithBorrow(check herzsql.BorrowFunc) driver.Connector {
+	hook := stdlib.OptionShouldPing(func(ctx context.Context, p stdlib.ShouldPingParams) bool {
+		return check != nil && !passes(ctx, p.Conn, check)
+	})
+	opts := append(append([]stdlib.OptionOpenDB(nil), c.opts...), hook)
+	c.Connector = stdlib.GetConnector(c.cfg, opts...)
+	return c
+}
+
+// goodbye bounds the farewell to a server whose connection is given up.
+const goodbye = 100 * time.Millisecond
+
+// passes runs the check. A connection that fails is closed, so that the ping which pgx then makes fails at once and
+// database/sql hears driver.ErrBadConn.
+func passes(ctx context.Context, c *pgx.Conn, check herzsql.BorrowFunc) bool {
+	pc := c.PgConn()
+	if check(ctx, pc.Conn(), pc.Ping) == nil {
+		return true
+	}
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	_ = c.Close(bye) //nolint:errcheck // it is given up in any case
+	return false
+}

@@ -1,0 +1,85 @@
+package herzpgx
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+)
+
+// stream is what pgx speaks its protocol over: the guarded socket, or TLS over it. It gives a lost answer the one shape in which
+// pgx reports it.
+//
+// pgx looks ahead in the answer to a statement without arguments. When that read fails by anything but a time-out it closes
+// the connection and forgets the error; the next read then says "conn closed", which pgx calls safe to retry, so that
+// database/sql repeats a statement that may have been executed (pgconn v5.12.0, MultiResultReader.NextResult, peekMessage,
+// connLockError; a stock *sql.DB executes it three times). So the first report is a time-out, after which pgx reads again, and every
+// later one is not, after which it closes.
+type stream struct {
+	net.Conn
+
+	g    *guard.Conn
+	told atomic.Bool
+}
+
+func newStream(nc net.Conn) net.Conn {
+	g, ok := guard.From(nc)
+	if !ok {
+		return nc
+	}
+	return &stream{Conn: nc, g: g}
+}
+
+// Read reads, and gives the end of the stream in mid-answer its shape.
+func (s *stream) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	if err == nil {
+		return n, nil
+	}
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() || s.g.Delivery() == conn.NothingSent {
+		return n, err
+	}
+	var facts *guard.AmbiguousError
+	if !errors.As(err, &facts) {
+		facts = s.facts(err)
+	}
+	if s.told.Swap(true) {
+		return n, facts
+	}
+	return n, &lost{facts}
+}
+
+// facts are for an error that did not come from the guard: the goodbye of TLS, which looks like a clean end.
+func (s *stream) facts(err error) *guard.AmbiguousError {
+	if d, ok := s.g.Death(); ok {
+		return &guard.AmbiguousError{Death: d}
+	}
+	d := conn.Death{ID: s.g.ID(), Cause: conn.PeerFIN, Phase: "processing", Detail: err.Error()}
+	if a := s.g.RemoteAddr(); a != nil {
+		d.Peer = a.String()
+	}
+	return &guard.AmbiguousError{Death: d}
+}
+
+// NetConn gives the connection below, so that guard.From finds the guard.
+func (s *stream) NetConn() net.Conn { return s.Conn }
+
+// lost is a lost answer in the shape of a time-out.
+type lost struct{ facts *guard.AmbiguousError }
+
+func (e *lost) Error() string { return e.facts.Error() }
+
+// Unwrap gives the facts: it is guard.ErrAmbiguous.
+func (e *lost) Unwrap() error { return e.facts }
+
+// Timeout reports true, for pgx.
+func (e *lost) Timeout() bool { return true }
+
+// Temporary reports false. It is part of net.Error.
+func (e *lost) Temporary() bool { return false }
+
+// SafeToRetry reports false.
+func (e *lost) SafeToRetry() bool { return false }

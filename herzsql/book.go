@@ -1,0 +1,214 @@
+package herzsql
+
+import (
+	"database/sql"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+	"herz.example/herz/pool"
+)
+
+// book knows the connections of one database in guarded mode, where database/sql owns the pool: what they are doing, how
+// they ended, and which addresses have just stopped answering.
+type book struct {
+	name     string
+	observer pool.Observer
+	start    time.Time // the zero of all times in the book
+	db       *sql.DB   // set before the database is given to anybody
+	bare     bool      // connections are the driver's own; their return to the pool is not seen
+	maxIdle  int       // as WithMaxIdle
+	limits   atomic.Pointer[pool.Limits]
+
+	acquires, dials, dialled, dialErrs, pings, pingErrs atomic.Uint64
+	lastPingFailure                                     atomic.Int64 // of a ping that nobody answered; 0 when there was none
+
+	// mu guards what follows. Nothing is called while it is held.
+	mu          sync.Mutex
+	entries     map[uint64]*entry
+	deaths      deathRing
+	causes      map[conn.Cause]uint64
+	suspects    map[string]int64
+	lastDialErr string
+}
+
+// entry is one connection. Its state is moved only by the goroutine to which database/sql has given the connection.
+type entry struct {
+	id    uint64
+	g     *guard.Conn // nil when the driver did not dial through a guard
+	peer  string
+	born  int64
+	life  int64 // after which it is not lent again; 0 when there is no such time
+	cell  conn.Cell
+	heard atomic.Int64 // when the server was last known to answer
+	since atomic.Int64 // when it was last lent
+	uses  atomic.Uint64
+	pong  atomic.Int64 // round trip of the newest ping
+	cause atomic.Uint32
+}
+
+func newBook(s *settings, l pool.Limits, bare bool) *book {
+	b := &book{
+		name: s.name, observer: s.observer, start: time.Now(), bare: bare,
+		entries: map[uint64]*entry{}, causes: map[conn.Cause]uint64{}, suspects: map[string]int64{},
+	}
+	b.limits.Store(&l)
+	return b
+}
+
+func (b *book) now() int64 { return int64(time.Since(b.start)) }
+
+// unguardedIDs numbers the connections that have no guard, away from the numbers of those that have one.
+var unguardedIDs atomic.Uint64
+
+const unguardedBase = 1 << 52
+
+// add enters a connection that was just dialled and is in use.
+func (b *book) add(g *guard.Conn, l *pool.Limits) *entry {
+	now := b.now()
+	e := &entry{g: g, born: now}
+	if l.MaxLifetime > 0 {
+		e.life = int64(l.MaxLifetime)
+		if l.MaxLifetimeJitter > 0 {
+			e.life -= rand.Int64N(int64(l.MaxLifetimeJitter)) //nolint:gosec // spreads closes in time, keeps no secret
+		}
+	}
+	if g != nil {
+		e.id, e.peer = g.ID(), peerOf(g)
+	} else {
+		e.id = unguardedBase + unguardedIDs.Add(1)
+	}
+	e.heard.Store(now)
+	e.since.Store(now)
+	e.uses.Store(1)
+	e.cell.Move(e.cell.Load(), conn.InUse, 1)
+	b.acquires.Add(1)
+	b.mu.Lock()
+	b.entries[e.id] = e
+	b.mu.Unlock()
+	if g != nil {
+		g.SetPool(b.name)
+		g.Begin()
+		g.OnDeath(func(d conn.Death) { b.died(e, d) })
+	}
+	return e
+}
+
+func peerOf(g *guard.Conn) string {
+	if a := g.RemoteAddr(); a != nil {
+		return a.String()
+	}
+	return ""
+}
+
+// died records how a guarded connection ended. A bare connection leaves the book here; a wrapped one when database/sql
+// closes it, so that one it still holds is seen as stale.
+func (b *book) died(e *entry, d conn.Death) {
+	if b.bare && d.Cause == conn.Drained {
+		d.Cause = b.plan(int64(d.Age))
+	}
+	b.mu.Lock()
+	b.deaths.push(d)
+	b.causes[d.Cause]++
+	if b.bare {
+		delete(b.entries, e.id)
+	}
+	b.mu.Unlock()
+	// Only what was asked and not answered tells of the peer. A connection that was given up on suspicion tells nothing new,
+	// and its idle time may end at an answer.
+	if silent(d.Cause) && d.BytesSent > 0 && d.Phase != "idle" {
+		b.suspect(e.peer, b.now()-int64(d.Idle))
+	}
+	b.tell(pool.Event{Kind: pool.ConnectionClosed, Conn: d.ID, Cause: d.Cause, Duration: d.Age, Death: &d})
+}
+
+// remove takes a wrapped connection out of the book when database/sql has closed it.
+func (b *book) remove(e *entry, cause conn.Cause) {
+	b.mu.Lock()
+	delete(b.entries, e.id)
+	if e.g == nil {
+		b.causes[cause]++
+	}
+	b.mu.Unlock()
+	if e.g == nil {
+		b.tell(pool.Event{Kind: pool.ConnectionClosed, Conn: e.id, Cause: cause, Duration: time.Duration(b.now() - e.born)})
+	}
+}
+
+func (b *book) entryOf(id uint64) *entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.entries[id]
+}
+
+func (b *book) tell(e pool.Event) {
+	if b.observer == nil {
+		return
+	}
+	e.At, e.Pool = time.Now(), b.name
+	b.observer.Observe(e)
+}
+
+// silent reports whether a cause means that the path or the server fell silent, so that its other connections are
+// suspect as well.
+func silent(c conn.Cause) bool {
+	return c == conn.Unacked || c == conn.KeepAlive || c == conn.Heartbeat
+}
+
+// maxSuspects bounds the addresses remembered; a name resolves to few.
+const maxSuspects = 64
+
+// suspect notes that the peer did not answer what was asked at the given time.
+func (b *book) suspect(peer string, asked int64) {
+	if peer == "" {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.suspects) >= maxSuspects {
+		clear(b.suspects)
+	}
+	b.suspects[peer] = max(b.suspects[peer], asked)
+}
+
+// suspected reports whether the peer fell silent after the connection was last known to answer.
+func (b *book) suspected(e *entry) bool {
+	if e.peer == "" {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	asked, ok := b.suspects[e.peer]
+	return ok && e.heard.Load() < asked
+}
+
+// deathRing keeps the newest deaths.
+type deathRing struct {
+	all  [128]conn.Death
+	next int
+	full bool
+}
+
+func (r *deathRing) push(d conn.Death) {
+	r.all[r.next] = d
+	r.next++
+	if r.next == len(r.all) {
+		r.next, r.full = 0, true
+	}
+}
+
+// newest lists the deaths, newest first.
+func (r *deathRing) newest() []conn.Death {
+	n := r.next
+	if r.full {
+		n = len(r.all)
+	}
+	out := make([]conn.Death, n)
+	for i := range out {
+		out[i] = r.all[(r.next-1-i+len(r.all))%len(r.all)]
+	}
+	return out
+}

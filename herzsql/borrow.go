@@ -1,0 +1,147 @@
+package herzsql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+	"herz.example/herz/pool"
+)
+
+// pingShare is the part of HeartbeatTimeout that a ping at borrow may take: 1 s of 3.2 s. The rest is for the dial that
+// follows a ping which was not answered, so that both fit into one budget.
+const pingShare = 5.0 / 16
+
+// shortestVerdict is the shortest time-out of a ping that says something about the server. A caller in a greater hurry
+// learns only that its own time was short.
+const shortestVerdict = 250 * time.Millisecond
+
+func pingBudget(l *pool.Limits) time.Duration {
+	return time.Duration(float64(l.HeartbeatTimeout) * pingShare)
+}
+
+// dialBudget is HeartbeatTimeout, less what a ping has taken when one has just failed: the dial may belong to the same
+// call. A sixty-fourth is left for the way back to the caller.
+func (b *book) dialBudget(l *pool.Limits) time.Duration {
+	budget := l.HeartbeatTimeout - l.HeartbeatTimeout/64
+	if at := b.lastPingFailure.Load(); at > 0 && b.now()-at < int64(l.HeartbeatTimeout) {
+		budget -= pingBudget(l)
+	}
+	return budget
+}
+
+// check decides whether a connection that was used before may be used again. It runs in the goroutine that asked for a
+// connection, at the moment when database/sql resets the session; nothing of the caller has been sent yet.
+func (b *book) check(ctx context.Context, e *entry, ping func(context.Context) error) error {
+	l, now := b.limits.Load(), b.now()
+	if cause := b.over(e, l, now); cause != conn.None {
+		return b.retire(e, cause, now)
+	}
+	if e.g != nil {
+		e.g.Begin()
+		if err := e.g.Alive(); err != nil {
+			return &refusal{reason: err, safe: true}
+		}
+	}
+	idle := time.Duration(now - e.heard.Load())
+	if ping != nil && (l.TestOnBorrow || l.PingAfter > 0 && idle > l.PingAfter) {
+		// After one connection to a server fell silent its siblings are not pinged one after the other, each for a
+		// second of the caller's time: those not heard from since are dropped at once.
+		if b.suspected(e) {
+			return b.abort(e, errors.New("its server stopped answering on another connection"))
+		}
+		if err := b.ping(ctx, e, l, ping); err != nil {
+			return b.abort(e, err)
+		}
+	}
+	if e.g != nil {
+		e.g.Begin()
+	}
+	e.since.Store(now)
+	e.uses.Add(1)
+	b.acquires.Add(1)
+	return nil
+}
+
+// over says why the connection has had its time, or None.
+func (b *book) over(e *entry, l *pool.Limits, now int64) conn.Cause {
+	switch {
+	case e.life > 0 && now-e.born > e.life:
+		return conn.MaxLifetime
+	case l.MaxUses > 0 && e.uses.Load() >= uint64(l.MaxUses): //nolint:gosec // not negative, see guardedLimits
+		return conn.MaxUses
+	case e.g != nil:
+		if cause, yes := e.g.Condemned(); yes {
+			return cause
+		}
+	}
+	return conn.None
+}
+
+// retire refuses a connection by our own decision; the driver will close it in good order.
+func (b *book) retire(e *entry, cause conn.Cause, now int64) error {
+	e.cause.Store(uint32(cause))
+	if e.g != nil {
+		e.g.Condemn(cause)
+	}
+	return &refusal{safe: true, reason: &ended{conn.Death{
+		ID: e.id, Pool: b.name, Peer: e.peer, Cause: cause, Age: time.Duration(now - e.born), Idle: time.Duration(now - e.heard.Load()),
+	}}}
+}
+
+// abort refuses a connection whose server does not answer. It is cut at once: a goodbye would wait for nobody.
+func (b *book) abort(e *entry, why error) error {
+	e.cause.Store(uint32(conn.Heartbeat))
+	if e.g != nil {
+		e.g.Abort(conn.Heartbeat)
+	}
+	return &refusal{reason: fmt.Errorf("connection #%d to %s: %w", e.id, e.peer, why), safe: true}
+}
+
+// ping asks the server for a sign of life, within its share of the budget and within half of what the caller has left.
+func (b *book) ping(ctx context.Context, e *entry, l *pool.Limits, ping func(context.Context) error) error {
+	limit := pingBudget(l)
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	asked := b.now()
+	silence, err := askWithin(ctx, limit, e.g, ping)
+	answered := b.now()
+	took := time.Duration(answered - asked)
+	b.pings.Add(1)
+	b.tell(pool.Event{Kind: pool.Heartbeat, Conn: e.id, Duration: took, Err: err})
+	if err == nil {
+		e.heard.Store(answered)
+		e.pong.Store(int64(took))
+		return nil
+	}
+	b.pingErrs.Add(1)
+	if silence && limit >= shortestVerdict {
+		b.suspect(e.peer, asked)
+		b.lastPingFailure.Store(answered)
+	}
+	return fmt.Errorf("it did not answer a ping within %v: %w", took.Round(time.Millisecond), err)
+}
+
+// pingGrace is how much longer the context of a ping lives than its guarded socket, so that the record of the death says
+// heartbeat and not that the driver closed the connection.
+const pingGrace = 20 * time.Millisecond
+
+// askWithin runs the ping, and reports whether it was ended by the limit. The end of the socket ends drivers too that do
+// not look at their context.
+func askWithin(ctx context.Context, limit time.Duration, g *guard.Conn, ping func(context.Context) error) (silence bool, err error) {
+	if g == nil {
+		pctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		err = ping(pctx)
+		return pctx.Err() != nil && ctx.Err() == nil, err
+	}
+	pctx, cancel := context.WithTimeout(ctx, limit+pingGrace)
+	defer cancel()
+	cut := time.AfterFunc(limit, func() { g.Abort(conn.Heartbeat) })
+	err = ping(pctx)
+	return !cut.Stop(), err
+}

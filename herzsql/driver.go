@@ -1,0 +1,105 @@
+package herzsql
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+
+	"herz.example/herz/guard"
+)
+
+// Driver is what a module such as herzmysql tells about one database/sql driver.
+type Driver struct {
+	// Names are the names under which [Open] knows the driver. Required.
+	Names []string
+	// Connector makes the driver's connector for a data source name, with every socket from a guard.Dialer with
+	// these options. It returns an error for a name that the driver cannot parse. Required.
+	Connector func(dsn string, o guard.Options) (driver.Connector, error)
+	// Owns reports whether d is this driver; it is asked about connectors given to [OpenConnector]. Nil: never.
+	Owns func(d driver.Driver) bool
+	// Hides reports whether err is one behind which the driver hides that a read failed, so that the facts of the
+	// guard are put in its place. Nil: the driver hides nothing, and result sets are passed on as they are.
+	Hides func(err error) bool
+}
+
+// BorrowFunc checks a connection before it is used again. It belongs to the moment when database/sql resets a session.
+// nc is the connection's socket or a TLS connection over it; ping asks the server for a sign of life. An error is
+// driver.ErrBadConn to errors.Is, and means that nothing was sent for the caller and the connection must go.
+type BorrowFunc func(ctx context.Context, nc net.Conn, ping func(context.Context) error) error
+
+// Borrower is a connector that runs Herz's check in a hook of its driver. Its connections need no wrapper, so that
+// (*sql.Conn).Raw gives the driver's own type.
+type Borrower interface {
+	driver.Connector
+	// WithBorrow returns a connector that calls check each time a connection is used again. A nil check means that
+	// the connections are checked elsewhere and the driver should not ping.
+	WithBorrow(check BorrowFunc) driver.Connector
+}
+
+var registry struct {
+	// mu guards drivers. Nothing is called while it is held but the Owns functions, which only look at a type.
+	mu      sync.RWMutex
+	drivers []Driver
+}
+
+// Register makes a driver known to [Open]. It is called by the init function of an adapter module and panics on a
+// Driver that cannot work, like sql.Register.
+func Register(d Driver) {
+	if len(d.Names) == 0 || d.Connector == nil {
+		panic("herz/herzsql: Register needs Names and Connector") //nolint:forbidigo // a program error at start, as in sql.Register
+	}
+	registry.mu.Lock()
+	defer registry.mu.Unlock()
+	registry.drivers = append(registry.drivers, d)
+}
+
+func driverNamed(name string) (Driver, error) {
+	registry.mu.RLock()
+	defer registry.mu.RUnlock()
+	var known []string
+	for _, d := range registry.drivers {
+		if slices.Contains(d.Names, name) {
+			return d, nil
+		}
+		known = append(known, d.Names...)
+	}
+	return Driver{}, unknownDriver(name, known)
+}
+
+func driverOwning(inner driver.Driver) Driver {
+	registry.mu.RLock()
+	defer registry.mu.RUnlock()
+	for _, d := range registry.drivers {
+		if d.Owns != nil && d.Owns(inner) {
+			return d
+		}
+	}
+	return Driver{}
+}
+
+// adapters are the modules of this repository, by the names of their drivers, so that a missing import is a sentence
+// that can be pasted.
+var adapters = map[string]string{
+	"mysql":  "herz.example/herz/herzmysql",
+	"pgx":    "herz.example/herz/herzpgx",
+	"pgx/v5": "herz.example/herz/herzpgx",
+}
+
+func unknownDriver(name string, known []string) error {
+	if module, ok := adapters[name]; ok {
+		return fmt.Errorf("herz/herzsql: driver %q has no guard in this program: add `import _ %q`", name, module)
+	}
+	hint := "; no adapter is imported"
+	if len(known) > 0 {
+		hint = "; known are " + strings.Join(known, ", ")
+	}
+	if slices.Contains(sql.Drivers(), name) {
+		return fmt.Errorf("herz/herzsql: driver %q has no adapter%s: use OpenConnector with a connector whose dial hook is a guard.Dialer", name, hint)
+	}
+	return fmt.Errorf("herz/herzsql: unknown driver %q%s", name, hint)
+}

@@ -1,0 +1,264 @@
+package herzsql
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+	"herz.example/herz/pool"
+)
+
+// guarded is the connector of guarded mode: database/sql's own pool over guarded sockets.
+type guarded struct {
+	inner driver.Connector
+	hides func(error) bool
+	book  *book
+}
+
+// openGuarded makes the database over the driver's connector. A Borrower keeps its own connections; others are wrapped.
+func openGuarded(inner driver.Connector, s *settings, hides func(error) bool) (*sql.DB, error) {
+	limits, err := guardedLimits(s.limits)
+	if err != nil {
+		return nil, err
+	}
+	c := &guarded{inner: inner, hides: hides}
+	hook, bare := inner.(Borrower)
+	c.book = newBook(s, limits, bare)
+	if bare {
+		c.inner = hook.WithBorrow(c.book.checkSocket)
+	}
+	db := sql.OpenDB(c)
+	c.book.db = db
+	c.book.maxIdle = s.maxIdle
+	c.book.apply(limits)
+	enroll(db, &View{book: c.book})
+	c.book.tell(pool.Event{Kind: pool.PoolCreated})
+	return db, nil
+}
+
+// apply gives database/sql its part of the limits.
+func (b *book) apply(l pool.Limits) {
+	b.limits.Store(&l)
+	b.db.SetMaxOpenConns(l.MaxOpen)
+	switch {
+	case b.maxIdle == 0:
+		b.db.SetMaxIdleConns(l.MaxOpen)
+	default:
+		b.db.SetMaxIdleConns(b.maxIdle)
+	}
+	b.db.SetConnMaxLifetime(max(l.MaxLifetime, 0))
+	b.db.SetConnMaxIdleTime(max(l.MaxIdleTime, 0))
+}
+
+// Driver is the driver's own.
+func (c *guarded) Driver() driver.Driver { return c.inner.Driver() }
+
+// Close forgets the database; database/sql calls it from (*sql.DB).Close.
+func (c *guarded) Close() error {
+	b := c.book
+	withdraw(b.db)
+	b.tell(pool.Event{Kind: pool.PoolClosed})
+	if cl, ok := c.inner.(io.Closer); ok {
+		return cl.Close()
+	}
+	return nil
+}
+
+// Connect dials within the caller's time and never longer than the budget.
+func (c *guarded) Connect(ctx context.Context) (driver.Conn, error) {
+	b := c.book
+	l := b.limits.Load()
+	begun, budget := b.now(), b.dialBudget(l)
+	dctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+	b.dials.Add(1)
+	b.tell(pool.Event{Kind: pool.ConnectionCreated})
+	inner, g, err := dial(dctx, c.inner)
+	if err != nil {
+		if late := dialError(ctx, dctx, budget, err); late != err { //nolint:errorlint // whether it was replaced
+			err = &pool.DialError{Pool: b.name, Err: late}
+		}
+		b.dialErrs.Add(1)
+		b.setDialErr(err.Error())
+		b.tell(pool.Event{Kind: pool.ConnectionClosed, Cause: conn.Error, Err: err})
+		return nil, err
+	}
+	b.dialled.Add(1)
+	b.setDialErr("")
+	e := b.add(g, l)
+	b.tell(pool.Event{Kind: pool.ConnectionReady, Conn: e.id, Duration: time.Duration(b.now() - begun)})
+	if b.bare {
+		return inner, nil
+	}
+	return &guardedConn{wrapped: wrapped{inner: inner, g: e.g, hides: c.hides}, b: b, e: e}, nil
+}
+
+// dial connects and finds the guarded socket under the connection; nil when there is none, or more than one.
+func dial(ctx context.Context, c driver.Connector) (driver.Conn, *guard.Conn, error) {
+	cctx, capture := guard.WithCapture(ctx)
+	// A driver that does not look at its context during the handshake is ended by the end of its socket.
+	stop := context.AfterFunc(ctx, func() {
+		if g := capture.Conn(); g != nil {
+			g.Abort(conn.Timeout)
+		}
+	})
+	defer stop()
+	inner, err := c.Connect(cctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return inner, capture.Conn(), nil
+}
+
+// clockSkew is how much earlier than its context package net may give a dial up.
+const clockSkew = 5 * time.Millisecond
+
+// dialError says so when it was Herz's budget that ended the dial; every other error is the driver's, as it is.
+func dialError(caller, dial context.Context, budget time.Duration, err error) error {
+	deadline, _ := dial.Deadline()
+	if caller.Err() != nil || dial.Err() == nil && time.Until(deadline) > clockSkew {
+		return err
+	}
+	return fmt.Errorf("no connection within %v, the time that Limits.HeartbeatTimeout leaves: %w", budget, err)
+}
+
+func (b *book) setDialErr(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lastDialErr = text
+}
+
+// checkSocket is check for a Borrower, which knows its socket and not its entry.
+func (b *book) checkSocket(ctx context.Context, nc net.Conn, ping func(context.Context) error) error {
+	g, ok := guard.From(nc)
+	if !ok {
+		return nil
+	}
+	e := b.entryOf(g.ID())
+	if e == nil { // dead: it has left the book already
+		if err := g.Alive(); err != nil {
+			return &refusal{reason: err, safe: true}
+		}
+		return nil
+	}
+	// The return of a bare connection is not seen; its newest byte is, and was an answer where nothing waits for one.
+	if i := g.Info(); i.Waiting == 0 && !i.Dead {
+		e.heard.Store(max(e.heard.Load(), b.now()-int64(i.Idle)))
+	}
+	return b.check(ctx, e, ping)
+}
+
+// guardedConn is a connection of guarded mode as database/sql sees it.
+type guardedConn struct {
+	wrapped
+	b *book
+	e *entry
+}
+
+// ResetSession is the moment of borrowing: the check, and then the driver's own.
+func (c *guardedConn) ResetSession(ctx context.Context) error {
+	w := c.e.cell.Load()
+	if w.State() == conn.Idle {
+		w, _ = c.e.cell.Move(w, conn.Checking, 0)
+	}
+	var ping func(context.Context) error
+	if p, ok := c.inner.(driver.Pinger); ok {
+		ping = p.Ping
+	}
+	err := c.b.check(ctx, c.e, ping)
+	if r, ok := c.inner.(driver.SessionResetter); ok && err == nil {
+		err = c.after(c.gone(), none, r.ResetSession(ctx))
+	}
+	to, leases := conn.InUse, 1
+	if err != nil {
+		to, leases = conn.Stale, 0
+	}
+	c.e.cell.Move(w, to, leases)
+	return err
+}
+
+// IsValid is the moment of return.
+func (c *guardedConn) IsValid() bool {
+	now := c.b.now()
+	if cause := c.b.over(c.e, c.b.limits.Load(), now); cause != conn.None {
+		c.e.cause.CompareAndSwap(0, uint32(cause))
+		return false
+	}
+	if !c.fit() {
+		return false
+	}
+	c.e.heard.Store(now)
+	if c.g != nil {
+		c.g.Begin() // what is left unanswered now, such as mysql's COM_STMT_CLOSE, waits for nothing
+	}
+	if w := c.e.cell.Load(); w.State() == conn.InUse {
+		c.e.cell.Move(w, conn.Idle, 0)
+	}
+	return true
+}
+
+// Close ends the connection and says why, as far as database/sql lets it be known.
+func (c *guardedConn) Close() error {
+	w := c.e.cell.Load()
+	if w.State() == conn.Closing || w.State() == conn.Closed {
+		return c.inner.Close()
+	}
+	cause := c.cause(w.State())
+	if w.State() != conn.Stale {
+		w, _ = c.e.cell.Move(w, conn.Stale, 0)
+	}
+	w, _ = c.e.cell.Move(w, conn.Closing, 0)
+	if c.g != nil && !c.g.Dead() {
+		c.g.Condemn(cause)
+	}
+	err := c.inner.Close()
+	c.e.cell.Move(w, conn.Closed, 0)
+	c.b.remove(c.e, cause)
+	return err
+}
+
+// cause finds why database/sql closes the connection, which it does not tell.
+func (c *guardedConn) cause(state conn.State) conn.Cause {
+	if own := conn.Cause(c.e.cause.Load()); own != conn.None { //nolint:gosec // stored from a Cause
+		return own
+	}
+	if c.bad || state == conn.InUse {
+		return conn.Error
+	}
+	return c.b.plan(c.b.now() - c.e.born)
+}
+
+// plan is why database/sql closes a connection that is fit: the database is closed, or the connection is too old, or its
+// cleaner, or its limit of idle connections, found it to be one too many.
+func (b *book) plan(age int64) conn.Cause {
+	l := b.limits.Load()
+	switch {
+	case b.isClosed():
+		return conn.Drained
+	case l.MaxLifetime > 0 && age >= int64(l.MaxLifetime):
+		return conn.MaxLifetime
+	default:
+		return conn.MaxIdle
+	}
+}
+
+// isClosed asks database/sql, which closes its idle connections before it tells the connector. It looks at its closed flag
+// before it looks at the context, so that a context that has ended costs nothing and borrows nothing.
+func (b *book) isClosed() bool {
+	err := b.db.PingContext(over)
+	return err != nil && !errors.Is(err, context.Canceled)
+}
+
+// over is a context that has ended.
+var over = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()

@@ -1,0 +1,171 @@
+package herzsql
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+
+	"herz.example/herz/guard"
+	"herz.example/herz/pool"
+)
+
+// phys is one connection of pooled mode. Only the holder of its lease, or the pool while nobody holds it, touches it.
+type phys struct {
+	inner driver.Conn
+	g     *guard.Conn
+	used  bool // it was lent before, so its session must be reset
+	stmts stmtCache
+}
+
+// pooled is the connector of pooled mode: what database/sql takes for a new connection is a lease.
+type pooled struct {
+	inner driver.Connector
+	hides func(error) bool
+	pool  *pool.Pool[*phys]
+	ready chan struct{} // closed when pool is set; a pool with MinIdle dials before New returns
+	db    *sql.DB
+}
+
+func openPooled(inner driver.Connector, s *settings, hides func(error) bool) (*sql.DB, error) {
+	if s.maxIdle != 0 {
+		return nil, errors.New("herz/herzsql: WithMaxIdle has no effect in pooled mode; set MinIdle, KeepWarm and MaxIdleTime of Limits")
+	}
+	if hook, ok := inner.(Borrower); ok {
+		inner = hook.WithBorrow(nil)
+	}
+	c := &pooled{inner: inner, hides: hides, ready: make(chan struct{})}
+	p, err := pool.New(pool.Config[*phys]{
+		Name: s.name, Limits: s.limits, Observer: s.observer,
+		Dial:  c.dial,
+		Close: func(_ context.Context, p *phys) error { return p.inner.Close() },
+		Ping:  ping,
+		Guard: func(p *phys) *guard.Conn { return p.g },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("herz/herzsql: open pooled: %w", err)
+	}
+	c.pool = p
+	close(c.ready)
+	c.db = sql.OpenDB(c)
+	// Nothing is ever kept by database/sql, see leaseConn.IsValid. Its own limit stays off: it would hand connections
+	// out at random, and dial under a context that has no end.
+	c.db.SetMaxIdleConns(-1)
+	enroll(c.db, &View{pool: p})
+	return c.db, nil
+}
+
+func (c *pooled) dial(ctx context.Context) (*phys, error) {
+	// The pool cuts the ping of an idle connection short after 250 ms for a caller who waits. That and the dial share one
+	// budget, so an eighth of it is not the dial's.
+	<-c.ready
+	limit := c.pool.Limits().HeartbeatTimeout * 7 / 8
+	dctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	inner, g, err := dial(dctx, c.inner)
+	if err != nil {
+		return nil, dialError(ctx, dctx, limit, err)
+	}
+	return &phys{inner: inner, g: g}, nil
+}
+
+func ping(ctx context.Context, p *phys) error {
+	if pinger, ok := p.inner.(driver.Pinger); ok {
+		return pinger.Ping(ctx)
+	}
+	return nil
+}
+
+// Driver is the driver's own.
+func (c *pooled) Driver() driver.Driver { return c.inner.Driver() }
+
+// Close closes the pool; database/sql calls it from (*sql.DB).Close.
+func (c *pooled) Close() error {
+	withdraw(c.db)
+	err := c.pool.Close()
+	if cl, ok := c.inner.(io.Closer); ok {
+		err = errors.Join(err, cl.Close())
+	}
+	return err
+}
+
+// Connect borrows a connection of the pool and resets its session, as database/sql does for its own.
+func (c *pooled) Connect(ctx context.Context) (driver.Conn, error) {
+	lease, err := c.pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := lease.Value()
+	l := &leaseConn{wrapped: wrapped{inner: p.inner, g: p.g, hides: c.hides}, phys: p, lease: lease}
+	if r, ok := p.inner.(driver.SessionResetter); ok && p.used {
+		if err := r.ResetSession(ctx); err != nil {
+			l.condemn(err)
+			return nil, errors.Join(ctx.Err(), &refusal{reason: err, safe: true}, l.Close())
+		}
+	}
+	p.used = true
+	return l, nil
+}
+
+// leaseConn is a lease as database/sql sees it: a connection that is made, used and closed.
+type leaseConn struct {
+	wrapped
+	phys  *phys
+	lease pool.Lease[*phys]
+	over  bool
+}
+
+// ResetSession refuses a lease that has ended. database/sql never keeps one, so it does not come here otherwise.
+func (l *leaseConn) ResetSession(context.Context) error {
+	if l.over {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// IsValid is false always, so that database/sql closes the lease, which returns it, whatever number of idle connections
+// the application or its ORM has set. Keeping one would be hoarding.
+func (l *leaseConn) IsValid() bool { return false }
+
+// Close ends the lease. The connection goes back to the pool, or ends when it is not fit to.
+func (l *leaseConn) Close() error {
+	if l.over {
+		return nil
+	}
+	l.over = true
+	if l.fit() {
+		if l.g != nil {
+			l.g.Begin() // what is left unanswered now, such as mysql's COM_STMT_CLOSE, waits for nothing
+		}
+		l.lease.Release()
+		return nil
+	}
+	why := l.why
+	if why == nil {
+		why = errors.New("herz/herzsql: the driver reported the connection unfit")
+	}
+	l.lease.Discard(why)
+	return nil
+}
+
+// Prepare prepares a statement without a context.
+func (l *leaseConn) Prepare(query string) (driver.Stmt, error) {
+	return l.PrepareContext(context.Background(), query)
+}
+
+// PrepareContext takes a prepared statement that rests on this connection, or prepares one. database/sql prepares anew on
+// every lease, which would cost two more round trips each time.
+func (l *leaseConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	inner := l.phys.stmts.take(query)
+	if inner == nil {
+		gone := l.gone()
+		s, err := prepare(ctx, l.inner, query)
+		if err != nil {
+			return nil, l.after(gone, none, err)
+		}
+		inner = s
+	}
+	return l.wrapStmt(inner, query, &l.phys.stmts), nil
+}
