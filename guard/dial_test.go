@@ -201,3 +201,23 @@ func TestPoolNameStandsInTheDeath(t *testing.T) {
 		t.Errorf("%+v %v", d, ok)
 	}
 }
+
+// Info tells a person what is known, and asks nobody.
+func TestInfoTellsWhatIsKnown(t *testing.T) {
+	nc, g, s := pair(t, guard.Options{})
+	g.SetPool("orders")
+	ask(t, nc, s)
+	i := g.Info()
+	if i.ID != g.ID() || i.Pool != "orders" || i.Local == "" || i.Peer != s.LocalAddr().String() || i.Waiting <= 0 || i.Dead || i.Cause != conn.None {
+		t.Errorf("asked: %+v", i)
+	}
+	answer(t, nc, s)
+	g.Condemn(conn.MaxIdle)
+	if i = g.Info(); i.Waiting != 0 || i.Dead || i.Cause != conn.MaxIdle {
+		t.Errorf("condemned: %+v", i)
+	}
+	nc.Close()
+	if i = g.Info(); !i.Dead || i.Cause != conn.MaxIdle {
+		t.Errorf("closed: %+v", i)
+	}
+}

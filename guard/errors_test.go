@@ -157,8 +157,9 @@ func TestDeadlines(t *testing.T) {
 		if !errors.As(err, &oe) || oe.Op != "read" || guard.SafeToRetry(err) {
 			t.Errorf("AmbiguousDeadlines %v: %#v is no *net.OpError of a read", ambiguous, err)
 		}
-		if ambiguous && !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v is not context.DeadlineExceeded", err)
+		var facts *guard.AmbiguousError
+		if ambiguous && (!errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &facts) || facts.BytesSent != 7 || facts.Cause != conn.Timeout) {
+			t.Errorf("%v: context.DeadlineExceeded %v, facts %+v", err, errors.Is(err, context.DeadlineExceeded), facts)
 		}
 		if g.Dead() {
 			t.Error("a deadline was recorded as a death")

@@ -14,7 +14,7 @@ import (
 // in the package's documentation.
 func (c *Conn) Read(b []byte) (int, error) {
 	c.inIO.Add(1)
-	if c.sent.Load() != 0 {
+	if c.opt.ListenKeepAlive || c.sent.Load() != 0 {
 		c.enlist()
 	}
 	n, err := c.inner.Read(b)
@@ -68,7 +68,7 @@ func (c *Conn) refuse(at int64) error {
 		return c.opError("write", d)
 	}
 	if c.pending.Load() > 0 {
-		return c.ambiguous(d)
+		return c.ambiguous(d, 0)
 	}
 	return c.dead(d)
 }
@@ -96,7 +96,7 @@ func (c *Conn) failed(op string, err error, nothing bool) error {
 	case nothing:
 		return c.dead(d)
 	case c.pending.Load() > 0, c.sent.Load() > 0 && (aborted || c.opt.EOFNeverClean):
-		return c.ambiguous(d)
+		return c.ambiguous(d, errnoOf(err))
 	case aborted:
 		return c.dead(d)
 	default:
@@ -119,8 +119,7 @@ func (c *Conn) deadline(op string, err error) error {
 
 // died records the death that an error of the guarded connection tells of, unless it is known already.
 func (c *Conn) died(err error) *conn.Death {
-	var errno syscall.Errno
-	errors.As(err, &errno)
+	errno := errnoOf(err)
 	cause, detail := conn.Error, ""
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe):
@@ -135,6 +134,11 @@ func (c *Conn) died(err error) *conn.Death {
 		detail = err.Error()
 	}
 	return c.record(cause, errno, detail)
+}
+
+func errnoOf(err error) (errno syscall.Errno) {
+	errors.As(err, &errno)
+	return errno
 }
 
 func (c *Conn) network() string {
@@ -160,8 +164,13 @@ func (c *Conn) dead(d *conn.Death) *DeadError {
 	return e
 }
 
-func (c *Conn) ambiguous(d *conn.Death) error {
+// ambiguous reports the loss of an exchange. errno is what the kernel said to this call: after a FIN, which is the death
+// that was recorded, it can be a reset.
+func (c *Conn) ambiguous(d *conn.Death, errno syscall.Errno) error {
 	e := &AmbiguousError{Death: c.facts(d)}
+	if errno != 0 {
+		e.Errno = errno
+	}
 	e.BytesSent, e.Phase = c.bytesSent(), c.phase()
 	if c.opt.ReadError != nil {
 		return c.opt.ReadError(e)

@@ -13,6 +13,10 @@ import (
 // behind our back (FIN_WAIT_2), and costs as much again as poll.
 const infoAfter = time.Second
 
+// manyRetransmits tells a kernel that gave up on data in flight from a RST that answered a retransmission. Kernels give up
+// after 15 (tcp_retries2), RFC 1122 allows no fewer than 8.
+const manyRetransmits = 8
+
 // lastWords is how much of what the peer said before it left is kept in Death.Detail.
 const lastWords = 120
 
@@ -80,8 +84,8 @@ func (c *Conn) halfClosed() *conn.Death {
 	return c.record(conn.Misuse, 0, "our sending side is closed (FIN_WAIT_2): no request can be sent any more")
 }
 
-// gone records the death that the kernel reports by bits, with the cause that TCP_INFO tells. It is nil when the bits
-// come from our own CloseRead.
+// gone records the death that the kernel reports by bits, with the cause that TCP_INFO tells: to ask for the error itself
+// would take it away from the next read. It is nil when the bits come from our own CloseRead.
 func (c *Conn) gone(bits sys.Ready) *conn.Death {
 	if d := c.death.Load(); d != nil {
 		return d
@@ -92,9 +96,9 @@ func (c *Conn) gone(bits sys.Ready) *conn.Death {
 		return c.record(conn.Misuse, 0, "its descriptor was closed behind the guard")
 	case bits&sys.Err != 0 && bits&(sys.Hup|sys.ReadHup) == 0:
 		return nil // only the socket's error queue has something to say
-	case bits&sys.Err != 0 && tcp && info.Probes > 0 && info.AckAge >= time.Second:
+	case bits&sys.Err != 0 && tcp && info.Probes > 0 && info.Probes >= c.probesAllowed():
 		return c.record(conn.KeepAlive, syscall.ETIMEDOUT, fmt.Sprintf("%d probes without an answer, the last sign of life %v ago", info.Probes, info.AckAge))
-	case bits&sys.Err != 0 && tcp && info.Retransmits > 0 && info.AckAge >= time.Second:
+	case bits&sys.Err != 0 && tcp && info.Retransmits >= manyRetransmits:
 		return c.record(conn.Unacked, syscall.ETIMEDOUT, fmt.Sprintf("%d retransmissions, the last acknowledgement %v ago", info.Retransmits, info.AckAge))
 	case bits&sys.Err != 0:
 		return c.record(conn.PeerRST, syscall.ECONNRESET, "")
@@ -103,6 +107,17 @@ func (c *Conn) gone(bits sys.Ready) *conn.Death {
 	default:
 		return c.record(conn.PeerFIN, 0, c.lastWords())
 	}
+}
+
+// probesAllowed is how many unanswered keep-alive probes end the connection. Fewer mean that an answer came, and was a RST.
+func (c *Conn) probesAllowed() int {
+	allowed := 1
+	_ = c.raw.Control(func(fd uintptr) {
+		if k, err := sys.GetKeepAlive(fd); err == nil {
+			allowed = k.Count
+		}
+	})
+	return allowed
 }
 
 // lastWords tells what the peer said before it closed, without consuming it. Under TLS it would tell nothing.

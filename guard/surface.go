@@ -3,7 +3,6 @@ package guard
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -212,6 +211,6 @@ func (c *Conn) ourFault(err error) bool {
 	if c.state.Load() != stateOpen {
 		return true
 	}
-	var errno syscall.Errno
-	return errors.As(err, &errno) && (isReset(errno) || isTimeout(errno)) && (c.Dead() || c.probe(now()) != nil)
+	errno := errnoOf(err)
+	return (isReset(errno) || isTimeout(errno)) && (c.Dead() || c.probe(now()) != nil)
 }

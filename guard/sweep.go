@@ -23,6 +23,9 @@ const (
 	// lastChance is how near a retransmission must be, before or behind, for its answer to be waited for: an outage is over
 	// for TCP only when something is sent again.
 	lastChance = 80 * time.Millisecond
+	// sweepProbes is how many probes the kernel sends while the sweep decides; more than the sweep can ask for in any
+	// HeartbeatTimeout that makes sense, so that it is only the net under the sweep.
+	sweepProbes = 100
 	// ackTick is more than the grain of the kernel's clock of acknowledgements (a tick is 1 to 10 ms).
 	ackTick = 20 * time.Millisecond
 )
@@ -160,8 +163,22 @@ func (c *Conn) look(at int64, late bool) time.Duration {
 	case c.windowLost(info, at):
 		c.abort(conn.Unacked, syscall.ETIMEDOUT, fmt.Sprintf("the peer's window is shut, %d probes without an answer, the last sign of life %v ago",
 			info.Probes, info.AckAge))
+	case info.Unacked == 0 && info.NotSent == 0 && info.Probes > 0:
+		return c.unanswered(info)
 	}
 	return sweepEvery
+}
+
+// unanswered judges an exchange that the peer has acknowledged and whose keep-alive probe it does not answer. The kernel
+// alone would send one more, and two can be lost in an outage of little more than a second; so each look sends one.
+func (c *Conn) unanswered(info sys.Info) time.Duration {
+	left := c.opt.HeartbeatTimeout - settle - info.AckAge
+	if left <= 0 && info.Probes > 1 {
+		c.abort(conn.KeepAlive, syscall.ETIMEDOUT, fmt.Sprintf("%d probes without an answer, the last sign of life %v ago", info.Probes, info.AckAge))
+		return sweepEvery
+	}
+	_ = c.raw.Control(func(fd uintptr) { sys.ProbeNow(fd, c.opt.keepAlive().Idle) })
+	return min(max(left, 10*time.Millisecond), sweepEvery)
 }
 
 // silent is how long at least something that was sent has been without an acknowledgement; 0 when nothing is. The age of the newest
@@ -208,78 +225,19 @@ func (c *Conn) rest() {
 	}
 }
 
-// midAnswer reports whether somebody reads on after part of an answer. Whether the answer is complete is not known, and a reader
-// may rest in Read between exchanges (HTTP/1, LISTEN), so that this is believed for a while only.
+// midAnswer reports whether somebody reads on after part of an answer, or listens under ListenKeepAlive. Whether the
+// answer is complete is not known, and a reader may rest in Read between exchanges (HTTP/1, LISTEN), so that this is believed
+// for a while only.
 func (c *Conn) midAnswer(at int64) bool {
-	return c.inIO.Load() > 0 && c.sent.Load() > 0 && at-c.lastIO.Load() < 2*int64(c.opt.HeartbeatTimeout)
-}
-
-// arm turns the exchange's keep-alive on, and bounds the pause between retransmissions, without which a short outage is
-// noticed to be over only seconds after it is. It reports whether the bound is in force (Linux 6.15). The bound must not be set while
-// the peer's window is shut over data in flight: the kernel then gives up after twice the bound
-// (tcp_rtx_probe0_timed_out), and the peer may only be slow.
-func (c *Conn) arm(bound bool) bool {
-	c.armMu.Lock()
-	defer c.armMu.Unlock()
-	if c.armed && c.capped == bound {
-		return c.capped
+	if c.inIO.Load() == 0 {
+		return false
 	}
-	k := c.opt.keepAlive()
-	_ = c.raw.Control(func(fd uintptr) {
-		if !c.armed {
-			before, err := sys.GetKeepAlive(fd)
-			if err != nil || sys.SetKeepAlive(fd, k) != nil {
-				return
-			}
-			c.before, c.armed = before, true
-		}
-		switch {
-		case bound:
-			c.capped = sys.CapRTO(fd, time.Duration(k.Interval)*time.Second) == nil
-		case c.capped:
-			c.capped = sys.CapRTO(fd, 0) != nil
-		}
-	})
-	return c.capped
-}
-
-// listen turns keep-alive on for the whole life.
-func (c *Conn) listen() {
-	c.armMu.Lock()
-	defer c.armMu.Unlock()
-	if c.kind.TCP {
-		_ = c.raw.Control(func(fd uintptr) { _ = sys.SetKeepAlive(fd, c.opt.keepAlive()) })
-	}
-}
-
-func (c *Conn) disarm() {
-	c.armMu.Lock()
-	defer c.armMu.Unlock()
-	if !c.armed && !c.capped {
-		return
-	}
-	_ = c.raw.Control(func(fd uintptr) {
-		if c.armed {
-			_ = sys.SetKeepAlive(fd, c.before)
-		}
-		if c.capped {
-			_ = sys.CapRTO(fd, 0)
-		}
-	})
-	c.armed, c.capped = false, false
-}
-
-// userKeepAlive lets the user's own setting win over the sweep's; the sweep takes it as the one to give back.
-func (c *Conn) userKeepAlive(set func() error) error {
-	c.armMu.Lock()
-	defer c.armMu.Unlock()
-	c.armed = false
-	return set()
+	return c.opt.ListenKeepAlive || (c.sent.Load() > 0 && at-c.lastIO.Load() < 2*int64(c.opt.HeartbeatTimeout))
 }
 
 // unackedLimit is how long data may be unacknowledged. The kernel retransmits 0.2, 0.6, 1.4 and 3.0 s after the first
-// time; with pauses of at most 1 s the last of these is at 2.4 s. The limit lies behind that, so that an outage of 1.5 s is
-// survived.
+// time, or, where it sends a tail loss probe, after 0.2, 0.4, 0.8, 1.7 and 3.3 s; with pauses of at most 1 s the last of these
+// are at 2.4 and 2.7 s. The limit lies behind the first that comes after an outage of 1.5 s.
 func (o Options) unackedLimit(capped bool) time.Duration {
 	if capped {
 		return o.HeartbeatTimeout * 13 / 16
@@ -287,7 +245,8 @@ func (o Options) unackedLimit(capped bool) time.Duration {
 	return o.HeartbeatTimeout - settle/2
 }
 
-// keepAlive is the setting under which the kernel itself gives up before HeartbeatTimeout: idle + interval × count.
+// keepAlive is the setting under which the kernel itself gives up before HeartbeatTimeout (idle + interval × count): that of a
+// listener, and, but for the count, that of an exchange that waits.
 func (o Options) keepAlive() sys.KeepAlive {
 	unit := max(1, int(o.HeartbeatTimeout/(3200*time.Millisecond)))
 	count := max(1, int((o.HeartbeatTimeout-settle)/(time.Duration(unit)*time.Second))-1)

@@ -71,6 +71,23 @@ func TestPeerThatLeavesIsKnownAtOnce(t *testing.T) {
 	}
 }
 
+// When a server restarts, all its peers leave in the same instant; every death is told of.
+func TestManyPeersLeaveAtOnce(t *testing.T) {
+	const n = 200
+	ln := listen(t, "tcp", "127.0.0.1:0")
+	var told atomic.Int32
+	servers := make([]net.Conn, n)
+	for i := range n {
+		_, g, s := dialTo(t, ln, guard.Options{})
+		g.OnDeath(func(conn.Death) { told.Add(1) })
+		servers[i] = s
+	}
+	for _, s := range servers {
+		s.Close()
+	}
+	eventually(t, "every death is told of", func() bool { return told.Load() == n })
+}
+
 // Data never wakes the watcher: a busy connection pays nothing for being watched.
 func TestDataDoesNotWakeTheWatcher(t *testing.T) {
 	nc, g, s := pair(t, guard.Options{})

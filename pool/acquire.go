@@ -39,6 +39,9 @@ func (p *Pool[T]) examine(e *entry[T], r *rules, now int64) (verdict, conn.Cause
 	if quiet < r.probeAfter {
 		return fit, conn.None
 	}
+	if now-e.stamp.Load() >= r.idleMost {
+		return unfit, conn.MaxIdle
+	}
 	if g != nil && g.Alive() != nil {
 		return unfit, conn.Error
 	}

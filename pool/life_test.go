@@ -65,6 +65,7 @@ func TestQuietPoolSettlesAtTheElasticBand(t *testing.T) {
 				})
 				fill(t, p, 20)
 				time.Sleep(10 * time.Minute)
+				synctest.Wait()
 				if st := p.Stats(); st.Idle != c.want {
 					t.Errorf("after ten quiet minutes %d connections are idle, want %d", st.Idle, c.want)
 				}
@@ -85,6 +86,7 @@ func TestIdleAboveTheBandIsTrimmedOverTimeAndNotAtOnce(t *testing.T) {
 		last := 50
 		for range 1200 {
 			time.Sleep(100 * time.Millisecond)
+			synctest.Wait() // heartbeats are over
 			n := p.Stats().Idle
 			if last-n > 4 { // a tenth of what is over KeepWarm
 				t.Errorf("%d connections were closed together", last-n)

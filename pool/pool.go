@@ -102,6 +102,7 @@ type rules struct {
 	generation uint64
 	probeAfter int64 // silence after which the kernel is asked
 	pingAfter  int64 // silence after which the peer is asked; never without Config.Ping
+	idleMost   int64 // idle time after which no connection is lent; never where a band of them is kept however old
 	maxUses    uint64
 }
 
@@ -151,7 +152,11 @@ func (p *Pool[T]) rulesOf(l Limits, generation uint64) *rules {
 	if p.cfg.Ping != nil && l.TestOnBorrow {
 		r.pingAfter = 0
 	}
-	r.probeAfter = min(r.probeAfter, r.pingAfter)
+	r.idleMost = never
+	if l.MaxIdleTime > 0 && r.warmest() == 0 {
+		r.idleMost = int64(l.MaxIdleTime)
+	}
+	r.probeAfter = min(r.probeAfter, r.pingAfter, r.idleMost)
 	if l.MaxUses > 0 {
 		r.maxUses = uint64(l.MaxUses)
 	}

@@ -31,6 +31,9 @@ func GetKeepAlive(uintptr) (KeepAlive, error) { return KeepAlive{}, ErrUnsupport
 // SetKeepAlive is not supported here.
 func SetKeepAlive(uintptr, KeepAlive) error { return ErrUnsupported }
 
+// ProbeNow does nothing here.
+func ProbeNow(uintptr, int) {}
+
 // CapRTO is not supported here.
 func CapRTO(uintptr, time.Duration) error { return ErrUnsupported }
 

@@ -153,6 +153,12 @@ func SetKeepAlive(fd uintptr, k KeepAlive) error {
 	return nil
 }
 
+// ProbeNow sends a keep-alive probe at once, if keep-alive is on and the peer was silent for idle seconds: the kernel looks
+// at the clock again when TCP_KEEPIDLE is set (tcp_sock_set_keepidle_locked).
+func ProbeNow(fd uintptr, idle int) {
+	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, idle)
+}
+
 // tcpRTOMaxMS is TCP_RTO_MAX_MS of include/uapi/linux/tcp.h, since Linux 6.15.
 const tcpRTOMaxMS = 44
 
