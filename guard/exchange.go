@@ -12,11 +12,16 @@ const tlsWrites = 8
 
 // Begin starts a new exchange: what was sent and received before no longer counts. Pools and adapters call it at each loan.
 func (c *Conn) Begin() {
-	c.begun.Store(true)
+	if !c.begun.Load() {
+		c.begun.Store(true)
+	}
 	c.reset()
 }
 
 func (c *Conn) reset() {
+	if c.sent.Load() == 0 {
+		return // nothing was sent since: the others are zero as well
+	}
 	c.sent.Store(0)
 	c.pending.Store(0)
 	c.waiting.Store(0)

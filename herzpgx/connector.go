@@ -49,7 +49,9 @@ type connector struct {
 // application stays in force.
 func (c connector) WithBorrow(check herzsql.BorrowFunc) driver.Connector {
 	hook := stdlib.OptionShouldPing(func(ctx context.Context, p stdlib.ShouldPingParams) bool {
-		return check != nil && !passes(ctx, p.Conn, check)
+		return check != nil && !passes(ctx, p.Conn, func(ctx context.Context, g *guard.Conn, ping func(context.Context) error) error {
+			return check(ctx, g, ping)
+		})
 	})
 	opts := append(append([]stdlib.OptionOpenDB(nil), c.opts...), hook)
 	c.Connector = stdlib.GetConnector(c.cfg, opts...)
@@ -59,11 +61,11 @@ func (c connector) WithBorrow(check herzsql.BorrowFunc) driver.Connector {
 // goodbye bounds the farewell to a server whose connection is given up.
 const goodbye = 100 * time.Millisecond
 
-// passes runs the check. A connection that fails is closed, so that the ping which pgx then makes fails at once and
-// database/sql hears driver.ErrBadConn.
-func passes(ctx context.Context, c *pgx.Conn, check herzsql.BorrowFunc) bool {
-	pc := c.PgConn()
-	if check(ctx, pc.Conn(), pc.Ping) == nil {
+// passes runs the check of a guarded connection, in the hook that asks whether pgx should ping. A connection that fails is
+// closed, so that the ping which pgx then makes fails at once, and the pool takes another.
+func passes(ctx context.Context, c *pgx.Conn, check func(context.Context, *guard.Conn, func(context.Context) error) error) bool {
+	g, ok := guard.From(c.PgConn().Conn())
+	if !ok || check(ctx, g, c.PgConn().Ping) == nil {
 		return true
 	}
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)

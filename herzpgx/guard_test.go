@@ -2,6 +2,7 @@ package herzpgx_test
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -159,7 +160,7 @@ func TestGoodbyeOfTLSInMidAnswerIsAmbiguousAndNotRepeated(t *testing.T) {
 				web := httptest.NewTLSServer(nil)
 				web.Close()
 				s := newServer(t)
-				s.certificates = web.TLS.Certificates
+				s.tls.Store(&tls.Config{Certificates: web.TLS.Certificates})
 				db, err := open("pgx", strings.Replace(s.dsn(), "disable", "require", 1), herzsql.WithLimits(pool.Limits{MaxOpen: 2}))
 				if err != nil {
 					t.Fatal(err)
@@ -301,9 +302,6 @@ func pgxPool(t *testing.T, s *server) *pgxpool.Pool {
 	}
 	cfg.MaxConns = 4
 	herzpgx.GuardPool(cfg)
-	if cfg.PingTimeout != time.Second {
-		t.Errorf("PingTimeout %v", cfg.PingTimeout)
-	}
 	p, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -336,6 +334,32 @@ func TestPgxpoolNeverLendsADeadConnection(t *testing.T) {
 	if n := s.executed.Load(); n != 8 {
 		t.Errorf("executed %d times, not 8", n)
 	}
+}
+
+func TestPgxpoolFindsSilentConnectionsByOnePing(t *testing.T) {
+	s := newServer(t)
+	p := pgxPool(t, s)
+	var held []*pgxpool.Conn
+	for range 4 {
+		c, err := p.Acquire(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, c)
+	}
+	for _, c := range held {
+		c.Release()
+	}
+	s.fallSilent()
+	time.Sleep(1100 * time.Millisecond) // longer than the idle time that asks for a ping
+	begun := time.Now()
+	if _, err := p.Exec(context.Background(), "add one"); err != nil {
+		t.Errorf("a silent idle connection surfaced: %v", err)
+	}
+	if took := time.Since(begun); took > 1500*time.Millisecond {
+		t.Errorf("four silent connections took %v: they were pinged one after the other", took)
+	}
+	s.hangUp() // pgx goes on reading what it gave up
 }
 
 func TestPgxpoolLostAnswerIsAmbiguousAndNotRepeated(t *testing.T) {

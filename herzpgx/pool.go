@@ -2,44 +2,81 @@ package herzpgx
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"herz.example/herz/conn"
 	"herz.example/herz/guard"
 )
 
-// GuardPool guards the connections of a pgxpool and has each checked before it is lent: one that is dead is destroyed, and
-// the pool takes another. A PrepareConn or BeforeAcquire that cfg has runs after the check. Where cfg has no PingTimeout it is
-// set to 5/16 of Options.HeartbeatTimeout (1 s of 3.2 s), so that the dial after a ping that was not answered fits into the same budget.
+const (
+	// pingAfter is the idle time after which a connection is pinged before it is lent, pgxpool's own figure.
+	pingAfter = time.Second
+	// pingShare is the part of HeartbeatTimeout that a ping may take, 1 s of 3.2 s: the rest is for a dial.
+	pingShare = 5.0 / 16
+)
+
+// GuardPool guards the connections of a pgxpool and has each checked before it is lent: one that is dead, or was idle for a second
+// and does not answer a ping, is destroyed, and the pool takes another. After one ping was not answered, connections that were
+// idle since before it are dropped without one. The options are guard.SQL unless others are given.
+//
+// It takes the place of ShouldPing and PingTimeout. PrepareConn and BeforeAcquire stay the application's, and run after the
+// check. Where cfg has no connect_timeout, a dial is given what a ping leaves of Options.HeartbeatTimeout.
 func GuardPool(cfg *pgxpool.Config, o ...guard.Options) {
 	options := guard.SQL
 	if len(o) > 0 {
 		options = o[0]
 	}
+	budget := budgetOf(options)
+	limit := time.Duration(float64(budget) * pingShare)
+	if cfg.ConnConfig.ConnectTimeout == 0 {
+		cfg.ConnConfig.ConnectTimeout = (budget - limit - budget/64) / time.Duration(hosts(cfg.ConnConfig))
+	}
 	Guard(cfg.ConnConfig, options)
-	budget := options.HeartbeatTimeout
-	if budget == 0 {
-		budget = guard.DefaultHeartbeatTimeout
+	c := &checker{limit: limit, start: time.Now()}
+	cfg.ShouldPing = func(ctx context.Context, p pgxpool.ShouldPingParams) bool {
+		return !passes(ctx, p.Conn, c.check(p.IdleDuration))
 	}
-	if cfg.PingTimeout == 0 {
-		cfg.PingTimeout = budget * 5 / 16 / time.Millisecond * time.Millisecond
-	}
-	next := cfg.PrepareConn
-	if before := cfg.BeforeAcquire; next == nil && before != nil { //nolint:staticcheck // still honoured by pgxpool
-		next = func(ctx context.Context, c *pgx.Conn) (bool, error) { return before(ctx, c), nil }
-	}
-	cfg.PrepareConn = func(ctx context.Context, c *pgx.Conn) (bool, error) {
-		if g, ok := guard.From(c.PgConn().Conn()); ok {
-			g.Begin()
-			if g.Alive() != nil {
-				return false, nil
-			}
+}
+
+// checker checks the connections of one pgxpool.
+type checker struct {
+	limit time.Duration
+	start time.Time
+	asked atomic.Int64 // when the newest ping was sent that was not answered; 0: none
+}
+
+// check gives the check of one connection that was idle for so long.
+func (c *checker) check(idle time.Duration) func(context.Context, *guard.Conn, func(context.Context) error) error {
+	return func(ctx context.Context, g *guard.Conn, ping func(context.Context) error) error {
+		g.Begin()
+		if err := g.Alive(); err != nil || idle <= pingAfter {
+			return err
 		}
-		if next == nil {
-			return true, nil
+		now := int64(time.Since(c.start)) + 1
+		if now-int64(idle) < c.asked.Load() {
+			g.Abort(conn.Heartbeat)
+			return guard.ErrDead
 		}
-		return next(ctx, c)
+		limit := c.limit
+		if deadline, ok := ctx.Deadline(); ok {
+			limit = min(limit, time.Until(deadline)/2)
+		}
+		cut := time.AfterFunc(limit, func() { g.Abort(conn.Heartbeat) })
+		err := ping(ctx)
+		if !cut.Stop() {
+			c.asked.Store(now)
+		}
+		g.Begin()
+		return err
 	}
+}
+
+func budgetOf(o guard.Options) time.Duration {
+	if o.HeartbeatTimeout == 0 {
+		return guard.DefaultHeartbeatTimeout
+	}
+	return o.HeartbeatTimeout
 }

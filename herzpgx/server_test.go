@@ -17,7 +17,7 @@ type server struct {
 	listener net.Listener
 	wg       sync.WaitGroup
 
-	certificates []tls.Certificate
+	tls atomic.Pointer[tls.Config] // what it answers to a client that asks for TLS
 
 	accepted atomic.Int64
 	canceled atomic.Int64
@@ -100,7 +100,7 @@ func (s *server) serve(nc net.Conn) {
 		if _, err := nc.Write([]byte("S")); err != nil {
 			return
 		}
-		over := tls.Server(nc, &tls.Config{Certificates: s.certificates})
+		over := tls.Server(nc, s.tls.Load())
 		defer over.Close() // with a goodbye, which is what a clean end looks like
 		b = pgproto3.NewBackend(over, over)
 		first, err = b.ReceiveStartupMessage()

@@ -35,11 +35,7 @@ func Guard(opt *redis.Options, o ...guard.Options) {
 	if len(o) > 0 {
 		options = o[0]
 	}
-	budget := options.HeartbeatTimeout
-	if budget == 0 {
-		budget = guard.DefaultHeartbeatTimeout
-	}
-	patience := budget - margin
+	patience := budgetOf(options) - margin
 	opt.Dialer = dialer(opt.Dialer, opt.TLSConfig, options)
 	opt.MaxRetries = -1
 	opt.ContextTimeoutEnabled = true
@@ -70,9 +66,35 @@ const margin = 200 * time.Millisecond
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// dialer dials guarded connections. go-redis honours TLSConfig only in a dialer of its own, so TLS is done here; a dialer of
-// the application does its own TLS, as with go-redis alone.
+func budgetOf(o guard.Options) time.Duration {
+	if o.HeartbeatTimeout == 0 {
+		return guard.DefaultHeartbeatTimeout
+	}
+	return o.HeartbeatTimeout
+}
+
+// dialer dials guarded connections that are pinged after silence.
 func dialer(own dialFunc, config *tls.Config, o guard.Options) dialFunc {
+	p := &path{start: time.Now()}
+	dial := socket(own, config, o)
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if asked := p.asked.Load(); asked != 0 && p.now()-asked < int64(budgetOf(o)) {
+			// This dial may follow a ping that was not answered; both share one budget.
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, budgetOf(o)-margin-time.Duration(float64(budgetOf(o))*pingShare))
+			defer cancel()
+		}
+		nc, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return newSession(nc, p, o), nil
+	}
+}
+
+// socket dials. go-redis honours TLSConfig only in a dialer of its own, so TLS is done here; a dialer of the application does its
+// own TLS, as with go-redis alone.
+func socket(own dialFunc, config *tls.Config, o guard.Options) dialFunc {
 	if own != nil {
 		return func(ctx context.Context, network, addr string) (net.Conn, error) {
 			nc, err := own(ctx, network, addr)

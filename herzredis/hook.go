@@ -9,11 +9,10 @@ import (
 	"herz.example/herz/guard"
 )
 
-// maxRepeats bounds the repeats of one command. Each takes another connection of the pool; when a server restarts all idle
-// ones are dead, and go-redis finds most of them by its own check.
-const maxRepeats = 16
+// maxRepeats bounds the repeats of one command. Each takes another connection of the pool, all of which may be dead.
+const maxRepeats = 1000
 
-// Hook repeats a command, or a whole pipeline, while the error proves that it was not delivered, at most 16 times, and
+// Hook repeats a command, or a whole pipeline, while the error proves that it was not delivered, at most 1,000 times, and
 // until the context ends. It waits for nothing between: a refused connection has left the pool.
 func Hook() redis.Hook { return hook{} }
 

@@ -2,6 +2,7 @@ package herzredis_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,11 @@ type server struct {
 	counter  atomic.Int64 // INCRs carried out
 	swallow  atomic.Bool  // carries out and closes instead of answering
 	ignore   atomic.Bool  // carries out and never answers
+	silent   atomic.Int64 // connections up to this one are read and never answered
+	pings    atomic.Int64
+	push     atomic.Bool // says something of its own accord before each PONG
+
+	tls atomic.Pointer[tls.Config] // nil: no TLS
 
 	mu    sync.Mutex // guards conns
 	conns map[net.Conn]struct{}
@@ -41,12 +47,15 @@ func newServer(t *testing.T) *server {
 			if err != nil {
 				return
 			}
-			s.accepted.Add(1)
+			n := s.accepted.Add(1)
+			if config := s.tls.Load(); config != nil {
+				nc = tls.Server(nc, config)
+			}
 			s.mu.Lock()
 			s.conns[nc] = struct{}{}
 			s.mu.Unlock()
 			s.wg.Add(1)
-			go s.serve(nc)
+			go s.serve(nc, n)
 		}
 	}()
 	t.Cleanup(func() {
@@ -66,7 +75,9 @@ func (s *server) hangUp() {
 	}
 }
 
-func (s *server) serve(nc net.Conn) {
+func (s *server) fallSilent() { s.silent.Store(s.accepted.Load()) }
+
+func (s *server) serve(nc net.Conn, n int64) {
 	defer s.wg.Done()
 	defer func() {
 		_ = nc.Close()
@@ -80,6 +91,9 @@ func (s *server) serve(nc net.Conn) {
 		words, err := command(in)
 		if err != nil {
 			return
+		}
+		if n <= s.silent.Load() {
+			continue
 		}
 		answer := s.answer(strings.ToUpper(words[0]), &queued)
 		switch {
@@ -98,6 +112,12 @@ func (s *server) answer(verb string, queued *int) string {
 	switch verb {
 	case "HELLO":
 		return "-ERR unknown command\r\n"
+	case "PING":
+		s.pings.Add(1)
+		if s.push.Load() {
+			return ">2\r\n+invalidate\r\n*1\r\n$6\r\n+PONG\r\r\n+PONG\r\n"
+		}
+		return "+PONG\r\n"
 	case "MULTI":
 		*queued = 0
 	case "INCR":

@@ -18,6 +18,9 @@ import (
 // errInvalid is how the fake driver hides a failed read, as go-sql-driver/mysql does.
 var errInvalid = errors.New("fake: invalid connection")
 
+// errWrong is a complete answer that says no.
+var errWrong = errors.New("fake: wrong statement")
+
 type fakeDriver struct{}
 
 func (fakeDriver) Open(string) (driver.Conn, error) {
@@ -46,6 +49,7 @@ type connector struct {
 	legacy bool // the interfaces from before contexts as well
 	typed  bool // rows know their types
 	column bool // statements convert arguments column by column
+	eager  bool // calls every failed read a bad connection, as lib/pq does
 	sticky bool // keeps its socket when a context ends, as careless drivers do
 	resets *atomic.Int64
 }
@@ -109,7 +113,12 @@ func (b *base) read(ctx context.Context) (string, error) {
 		switch {
 		case r.err != nil:
 			b.end()
+			if b.c.eager {
+				return "", driver.ErrBadConn
+			}
 			return "", errInvalid
+		case r.line == "wrong\n":
+			return "", errWrong
 		case r.line == "readonly\n": // a complete answer after which the driver asks for another connection
 			b.end()
 			return "", driver.ErrBadConn

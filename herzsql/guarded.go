@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"time"
 
 	"herz.example/herz/conn"
@@ -74,6 +75,9 @@ func (c *guarded) Close() error {
 // Connect dials within the caller's time and never longer than the budget.
 func (c *guarded) Connect(ctx context.Context) (driver.Conn, error) {
 	b := c.book
+	if err := b.echo(); err != nil {
+		return nil, err
+	}
 	l := b.limits.Load()
 	begun, budget := b.now(), b.dialBudget(l)
 	dctx, cancel := context.WithTimeout(ctx, budget)
@@ -84,6 +88,7 @@ func (c *guarded) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		if late := dialError(ctx, dctx, budget, err); late != err { //nolint:errorlint // whether it was replaced
 			err = &pool.DialError{Pool: b.name, Err: late}
+			b.late.Store(&lateDial{ended: b.now(), err: err})
 		}
 		b.dialErrs.Add(1)
 		b.setDialErr(err.Error())
@@ -98,6 +103,41 @@ func (c *guarded) Connect(ctx context.Context) (driver.Conn, error) {
 		return inner, nil
 	}
 	return &guardedConn{wrapped: wrapped{inner: inner, g: e.g, hides: c.hides}, b: b, e: e}, nil
+}
+
+// lateDial is a dial that used up its budget.
+type lateDial struct {
+	ended int64
+	err   error
+}
+
+// echoTime is how long the outcome of such a dial is also that of the next ones.
+const echoTime = 50 * time.Millisecond
+
+// echo gives those who wait for a connection the error of a dial that has just used up its budget. database/sql dials for
+// them one after the other, in one goroutine: with a server that is silent each would wait a whole budget longer than the one
+// before. Callers who dial for themselves are not concerned.
+func (b *book) echo() error {
+	if d := b.late.Load(); d != nil && b.now()-d.ended < int64(echoTime) && forWaiters() {
+		return d.err
+	}
+	return nil
+}
+
+// forWaiters reports whether it was called from the goroutine in which database/sql dials for those who wait. Nothing but the
+// stack tells: the context of that goroutine is one like others.
+func forWaiters() bool {
+	var pcs [8]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if f.Function == "database/sql.(*DB).connectionOpener" {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 // dial connects and finds the guarded socket under the connection; nil when there is none, or more than one.

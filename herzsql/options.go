@@ -3,6 +3,7 @@ package herzsql
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"herz.example/herz/guard"
@@ -18,6 +19,7 @@ type settings struct {
 	maxIdle  int
 	guard    guard.Options
 	observer pool.Observer
+	log      *slog.Logger
 }
 
 // WithName names the database in events, errors and on the board. Empty or absent: the driver's name, and DefaultPool
@@ -41,6 +43,10 @@ func WithGuard(o guard.Options) Option { return func(s *settings) { s.guard = o 
 // and LimitsChanged in guarded mode, all kinds in pooled mode.
 func WithObserver(o pool.Observer) Option { return func(s *settings) { s.observer = o } }
 
+// WithLogger takes the warnings: one line for each connection that ended without our deciding it, at most ten a second, the rest
+// counted. Absent or nil: slog.Default, as it is when the database is opened. slog.New(slog.DiscardHandler) turns them off.
+func WithLogger(l *slog.Logger) Option { return func(s *settings) { s.log = l } }
+
 func newSettings(name string, opts []Option) (*settings, error) {
 	s := &settings{name: name, guard: guard.SQL}
 	for _, o := range opts {
@@ -48,6 +54,12 @@ func newSettings(name string, opts []Option) (*settings, error) {
 	}
 	if s.name == "" {
 		s.name = name
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.log.Handler() != slog.DiscardHandler {
+		s.observer = &chronicler{log: s.log, next: s.observer}
 	}
 	if s.limits.HeartbeatTimeout < 0 {
 		return nil, fmt.Errorf("herz/herzsql: HeartbeatTimeout is %v; every wait needs a bound", s.limits.HeartbeatTimeout)

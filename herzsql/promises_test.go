@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -236,6 +237,28 @@ func TestSilentServerDoesNotHoldADial(t *testing.T) {
 	})
 }
 
+func TestWaitersForASilentServerAllEndWithTheFirst(t *testing.T) {
+	s := newServer(t)
+	c := newConnector(s.listener.Addr().String(), &guard.Dialer{Options: guard.SQL})
+	const budget = 400 * time.Millisecond
+	db, err := herzsql.OpenConnector(&hanging{connector: c}, herzsql.WithLimits(pool.Limits{MaxOpen: 1, HeartbeatTimeout: budget}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	within(t, 3*budget, "eight callers of one connection", func() {
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if err := db.Ping(); !guard.SafeToRetry(err) {
+					t.Errorf("the error is %v, not one that is safe to retry", err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
 // hanging ignores its context in the handshake, as some drivers do.
 type hanging struct{ *connector }
 
@@ -269,7 +292,9 @@ func TestCancelledCallNeverReturnsItsConnectionInMidAnswer(t *testing.T) {
 		if _, err := db.ExecContext(ctx, "slow"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("the error is %v", err)
 		}
-		if _, err := db.Exec("add one"); err != nil {
+		next, stop := context.WithTimeout(context.Background(), 2*time.Second)
+		defer stop()
+		if _, err := db.ExecContext(next, "add one"); err != nil {
 			t.Errorf("the next user got the connection of the cancelled call: %v", err)
 		}
 		if n := s.accepted.Load(); n != 2 {

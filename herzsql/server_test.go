@@ -24,6 +24,7 @@ type server struct {
 
 	swallow  atomic.Bool  // carries out the next statement and closes instead of answering
 	half     atomic.Bool  // sends one row of the next result and closes
+	reject   atomic.Bool  // answers that a statement is wrong
 	silent   atomic.Int64 // connections accepted up to this one are read and never answered
 	readonly atomic.Int64 // connections accepted up to this one answer every statement with "readonly"
 
@@ -147,6 +148,9 @@ func (s *server) answer(line string, n int64) (answer string, again bool) {
 			return "ok\n", true
 		}
 		s.executed.Add(1)
+	}
+	if s.reject.Load() {
+		return "wrong\n", true
 	}
 	if s.swallow.Load() {
 		return "", false
