@@ -107,7 +107,8 @@ func (l Limits) check() error {
 	bad(l.MaxUses < 0, "MaxUses is %d; it must not be negative", l.MaxUses)
 	bad(l.HeartbeatTimeout < 0, "HeartbeatTimeout is %v; every wait needs a bound", l.HeartbeatTimeout)
 	bad(l.LeakAfter < 0, "LeakAfter is %v; it must not be negative", l.LeakAfter)
-	bad(l.MaxLifetime > 0 && l.MaxLifetimeJitter >= l.MaxLifetime, "MaxLifetimeJitter is %v; it must be less than MaxLifetime (%v)", l.MaxLifetimeJitter, l.MaxLifetime)
+	bad(l.MaxLifetime > 0 && l.MaxLifetimeJitter >= l.MaxLifetime, "MaxLifetimeJitter is %v; it must be less than MaxLifetime (%v)",
+		l.MaxLifetimeJitter, l.MaxLifetime)
 	if len(errs) == 0 {
 		return nil
 	}

@@ -1,0 +1,188 @@
+package pool_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herz.example/herz/pool"
+)
+
+// world is what one simulated run is made of: a server that does everything a server can do wrong, by one seeded source of chance.
+type world struct {
+	mu   sync.Mutex // guards dice; nothing else is done under it
+	dice *rand.Rand
+
+	server fakeServer
+}
+
+func (w *world) chance(percent int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dice.IntN(100) < percent
+}
+
+func (w *world) between(a, b time.Duration) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return a + time.Duration(w.dice.Int64N(int64(b-a)+1))
+}
+
+// stall waits for as long as something wrong takes; deaf ones do not heed their context.
+func (w *world) stall(ctx context.Context, d time.Duration, deaf bool) error {
+	if deaf {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return sleep(ctx, int64(d))
+}
+
+func (w *world) dial(ctx context.Context) (*fake, error) {
+	switch {
+	case w.chance(5):
+		return nil, errors.New("refused")
+	case w.chance(3):
+		_ = w.stall(ctx, w.between(0, time.Minute), w.chance(30))
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	default:
+		if err := w.stall(ctx, w.between(0, 50*time.Millisecond), false); err != nil {
+			return nil, err
+		}
+	}
+	return w.server.dial(context.WithoutCancel(ctx))
+}
+
+func (w *world) ping(ctx context.Context, _ *fake) error {
+	switch {
+	case w.chance(3):
+		return errors.New("gone away")
+	case w.chance(3):
+		return w.stall(ctx, w.between(0, time.Minute), w.chance(20))
+	default:
+		return w.stall(ctx, w.between(0, 20*time.Millisecond), false)
+	}
+}
+
+func (w *world) close(ctx context.Context, f *fake) error {
+	if w.chance(5) {
+		_ = w.stall(ctx, w.between(0, time.Minute), w.chance(30))
+	}
+	return f.Close()
+}
+
+// user borrows for a while, again and again, until the end of the run.
+func (w *world) user(t *testing.T, p *pool.Pool[*fake], end time.Time, me int64) {
+	for time.Now().Before(end) {
+		time.Sleep(w.between(0, 20*time.Second))
+		ctx, cancel := context.WithTimeout(context.Background(), w.between(0, 10*time.Second))
+		began := time.Now()
+		l, err := p.Acquire(ctx)
+		if late := time.Since(began); late > 10*time.Second+20*time.Millisecond {
+			t.Errorf("a caller with a deadline of 10 s at most waited %v", late)
+		}
+		cancel()
+		if err != nil {
+			continue
+		}
+		f := l.Value()
+		if other := f.owner.Swap(me); other != 0 {
+			t.Errorf("two owners: %d and %d", other, me)
+		}
+		if f.closed.Load() {
+			t.Error("a closed connection was lent")
+		}
+		time.Sleep(w.between(0, 3*time.Second))
+		if other := f.owner.Swap(0); other != me {
+			t.Errorf("two owners: %d and %d", other, me)
+		}
+		if w.chance(5) {
+			l.Discard(errors.New("broken"))
+		} else {
+			l.Release()
+		}
+	}
+}
+
+// operator changes limits, invalidates, evicts, and looks.
+func (w *world) operator(t *testing.T, p *pool.Pool[*fake], end time.Time, most int) {
+	for time.Now().Before(end) {
+		time.Sleep(w.between(0, 30*time.Second))
+		switch w.between(0, 5) {
+		case 0:
+			l := p.Limits()
+			l.MaxOpen = int(w.between(1, time.Duration(most)))
+			l.MinIdle = int(w.between(0, time.Duration(l.MaxOpen)))
+			l.KeepWarm = min(4, l.MaxOpen)
+			if err := p.SetLimits(l); err != nil {
+				t.Errorf("SetLimits: %v", err)
+			}
+		case 1:
+			p.Invalidate(errors.New("fail-over"))
+		case 2:
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			_, _ = p.EvictStale(ctx)
+			cancel()
+		default:
+			checkSums(t, p.Stats(), most)
+			if n := w.server.open.Load(); n > int64(most+8+8) {
+				t.Errorf("%d sockets are open; MaxOpen was never above %d, and at most 8 close at once", n, most)
+			}
+		}
+	}
+}
+
+func simulate(t *testing.T, seed uint64, virtual time.Duration) {
+	const most = 12
+	w := &world{dice: rand.New(rand.NewPCG(seed, 0))}
+	p := newPool(t, &w.server, func(c *pool.Config[*fake]) {
+		c.Dial, c.Ping, c.Close = w.dial, w.ping, w.close
+		c.Limits = pool.Limits{
+			MaxOpen: most, KeepWarm: 4, MaxIdleTime: 30 * time.Second, MaxLifetime: 5 * time.Minute, HeartbeatEvery: 5 * time.Second,
+		}
+	})
+	end := time.Now().Add(virtual)
+	var wg sync.WaitGroup
+	for me := range 20 {
+		wg.Go(func() { w.user(t, p, end, int64(me)+1) })
+	}
+	wg.Go(func() { w.operator(t, p, end, most) })
+	wg.Wait()
+	s := p.Stats()
+	if s.InUse != 0 || s.Leases != 0 || s.Waiting != 0 {
+		t.Errorf("everybody went home, and the pool counts %+v", s)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := p.Drain(ctx); err != nil {
+		t.Errorf("Drain: %v", err)
+	}
+	time.Sleep(2 * time.Minute) // the deafest call has ended
+	synctest.Wait()
+	if n := w.server.open.Load(); n != 0 {
+		t.Errorf("%d connections were never closed", n)
+	}
+}
+
+// TestHoursOfFaults runs the pool for simulated hours. A run that fails says its seed; HERZ_SEED=n repeats it.
+func TestHoursOfFaultsBreakNoPromise(t *testing.T) {
+	seeds := []uint64{rand.Uint64(), 1, 2, 3, 4, 5}
+	if s := os.Getenv("HERZ_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("HERZ_SEED is %q, which is no number: %v", s, err)
+		}
+		seeds = []uint64{n}
+	}
+	for _, seed := range seeds {
+		t.Run("seed="+strconv.FormatUint(seed, 10), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { simulate(t, seed, 2*time.Hour) })
+		})
+	}
+}
