@@ -137,7 +137,7 @@ func hint(c conn.Cause) string {
 	case conn.Timeout:
 		return "give the request more time, or find out why the peer was slow"
 	case conn.Heartbeat:
-		return "the peer accepts packets but does not answer: look at its process, not at the network"
+		return "look for a server that hangs or is overloaded, or for a path that drops packets without a word"
 	case conn.Misuse:
 		return "do not use a connection after its sending side was closed"
 	default:

@@ -133,7 +133,22 @@ func (c *Conn) closeCause() (conn.Cause, string) {
 }
 
 // Abort ends the connection at once, with a RST where there is one. Whoever reads or writes gets an error that carries cause.
-func (c *Conn) Abort(cause conn.Cause) { c.abort(cause, 0, "") }
+func (c *Conn) Abort(cause conn.Cause) { c.abort(cause, 0, c.silence(cause)) }
+
+// silence says what the kernel knows of a peer that did not answer a ping: whether its host still acknowledges.
+func (c *Conn) silence(cause conn.Cause) string {
+	if cause != conn.Heartbeat || c.pending.Load() == 0 {
+		return ""
+	}
+	switch info, ok := c.info(); {
+	case !ok:
+		return ""
+	case info.Unacked > 0:
+		return "not even its kernel acknowledged what was asked: the path or the host is lost"
+	default:
+		return "its kernel acknowledged what was asked: the path is there, the process does not answer"
+	}
+}
 
 func (c *Conn) abort(cause conn.Cause, errno syscall.Errno, detail string) {
 	if !c.state.CompareAndSwap(stateOpen, stateAborted) {

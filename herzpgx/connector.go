@@ -70,6 +70,6 @@ func passes(ctx context.Context, c *pgx.Conn, check func(context.Context, *guard
 	}
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
-	_ = c.Close(bye) //nolint:errcheck // it is given up in any case
+	_ = c.Close(bye) // it is given up in any case
 	return false
 }

@@ -28,8 +28,13 @@ func Guard(cfg *pgx.ConnConfig, o ...guard.Options) {
 	if own == nil {
 		own = new(net.Dialer).DialContext
 	}
+	connect := cfg.ConnectTimeout
 	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		dctx, cancel := context.WithTimeout(ctx, budget)
+		limit := budget
+		if farewell(ctx, connect) {
+			limit = time.Duration(float64(budget) * pingShare)
+		}
+		dctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		nc, err := own(dctx, network, addr)
 		if err != nil {
@@ -47,6 +52,14 @@ func Guard(cfg *pgx.ConnConfig, o ...guard.Options) {
 		}
 		return newStream(nc), nil
 	}
+}
+
+// farewell reports whether a dial is for the cancel request that pgx sends on its own when it gives a connection up. pgx gives it 15
+// seconds (pgconn v5.12.0, asyncClose), which is more than any dial of a new connection has, and holds the connection's place in
+// a pgxpool for as long.
+func farewell(ctx context.Context, connect time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) > connect
 }
 
 func hosts(cfg *pgx.ConnConfig) int {

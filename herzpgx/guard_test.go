@@ -205,6 +205,57 @@ func TestContextThatEndsInMidAnswerTakesItsConnectionAway(t *testing.T) {
 	})
 }
 
+func TestContextThatEndsBetweenRowsTakesItsConnectionAway(t *testing.T) {
+	inBothModes(t, func(t *testing.T, open opener) {
+		s := newServer(t)
+		db := database(t, open, s, pool.Limits{MaxOpen: 1})
+		s.pause.Store(true)
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		rows, err := db.QueryContext(ctx, "all")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rows.Next() {
+		}
+		if err := rows.Err(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a result cut by the context ended with %v", err)
+		}
+		_ = rows.Close()
+		s.pause.Store(false)
+		if _, err := db.Exec("add one"); err != nil {
+			t.Error(err)
+		}
+		if n := s.accepted.Load(); n != 2 {
+			t.Errorf("%d connections, not a second one for the one that was cut", n)
+		}
+		s.hangUp() // pgx goes on reading what it gave up
+	})
+}
+
+func TestRefusalInsideATransactionIsNotSafeToRetry(t *testing.T) {
+	inBothModes(t, func(t *testing.T, open opener) {
+		s := newServer(t)
+		db := database(t, open, s, pool.Limits{})
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.hangUp()
+		s.awaitDeaths(t)
+		if _, err := tx.Exec("add one"); err == nil || guard.SafeToRetry(err) {
+			t.Errorf("a statement of a transaction was called safe to repeat alone: %v", err)
+		}
+		_ = tx.Rollback()
+		if _, err := db.Exec("add one"); err != nil {
+			t.Error(err)
+		}
+		if n := s.executed.Load(); n != 1 {
+			t.Errorf("executed %d times, not once", n)
+		}
+	})
+}
+
 func TestShortResultIsNeverTakenForAWholeOne(t *testing.T) {
 	inBothModes(t, func(t *testing.T, open opener) {
 		s := newServer(t)

@@ -2,6 +2,8 @@ package herzpgx
 
 import (
 	"context"
+	"errors"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +38,13 @@ func GuardPool(cfg *pgxpool.Config, o ...guard.Options) {
 	}
 	Guard(cfg.ConnConfig, options)
 	c := &checker{limit: limit, start: time.Now()}
+	dial, connect := cfg.ConnConfig.DialFunc, cfg.ConnConfig.ConnectTimeout
+	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if farewell(ctx, connect) && c.silent(budget) {
+			return nil, errSilent
+		}
+		return dial(ctx, network, addr)
+	}
 	cfg.ShouldPing = func(ctx context.Context, p pgxpool.ShouldPingParams) bool {
 		return !passes(ctx, p.Conn, c.check(p.IdleDuration))
 	}
@@ -46,6 +55,16 @@ type checker struct {
 	limit time.Duration
 	start time.Time
 	asked atomic.Int64 // when the newest ping was sent that was not answered; 0: none
+}
+
+// errSilent is told to pgx only, which ignores it: there is nothing to cancel at a server that has just not answered a ping, and
+// the dial would hold a place of the pool.
+var errSilent = errors.New("herz/herzpgx: no cancel request to a server that does not answer")
+
+// silent reports whether a ping was not answered within the last budget.
+func (c *checker) silent(budget time.Duration) bool {
+	asked := c.asked.Load()
+	return asked != 0 && int64(time.Since(c.start))-asked < int64(budget)
 }
 
 // check gives the check of one connection that was idle for so long.

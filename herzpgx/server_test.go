@@ -25,6 +25,7 @@ type server struct {
 	swallow  atomic.Bool  // carries out and closes instead of answering
 	ignore   atomic.Bool  // carries out and never answers
 	cut      atomic.Bool  // closes in the middle of a result set
+	pause    atomic.Bool  // stops in the middle of a result set
 	silent   atomic.Int64 // connections up to this one are never answered
 
 	mu    sync.Mutex // guards conns
@@ -136,7 +137,7 @@ func (x *session) answer(m pgproto3.FrontendMessage) (again bool) {
 		return false
 	case *pgproto3.Query:
 		if !x.run(m.String, true) {
-			return x.s.ignore.Load()
+			return x.waits()
 		}
 		x.b.Send(&pgproto3.ReadyForQuery{TxStatus: x.status})
 	case *pgproto3.Parse:
@@ -158,18 +159,21 @@ func (x *session) answer(m pgproto3.FrontendMessage) (again bool) {
 		x.b.Send(&pgproto3.BindComplete{})
 	case *pgproto3.Execute:
 		if !x.run(x.bound, false) {
-			return x.s.ignore.Load()
+			return x.waits()
 		}
 	case *pgproto3.Close:
 		x.b.Send(&pgproto3.CloseComplete{})
 	case *pgproto3.Sync:
-		if x.s.ignore.Load() {
+		if x.waits() {
 			return true
 		}
 		x.b.Send(&pgproto3.ReadyForQuery{TxStatus: x.status})
 	}
 	return true
 }
+
+// waits reports whether the server stops answering and keeps the connection.
+func (x *session) waits() bool { return x.s.ignore.Load() || x.s.pause.Load() && x.bound == "all" }
 
 var description = &pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("n"), DataTypeOID: 25, DataTypeSize: -1, TypeModifier: -1}}}
 
@@ -193,7 +197,7 @@ func (x *session) run(query string, describe bool) bool {
 			x.b.Send(description)
 		}
 		x.b.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("1")}})
-		if x.s.cut.Load() {
+		if x.s.cut.Load() || x.s.pause.Load() {
 			_ = x.b.Flush()
 			return false
 		}

@@ -15,9 +15,9 @@ import (
 type wrapped struct {
 	inner driver.Conn
 	g     *guard.Conn // nil when the driver did not dial through a guard
-	hides func(error) bool
-	bad   bool  // must not go back to any pool
-	why   error // what made it bad
+	facts Driver      // what is known about the driver
+	bad   bool        // must not go back to any pool
+	why   error       // what made it bad
 }
 
 func (w *wrapped) condemn(why error) {
@@ -46,7 +46,7 @@ func (w *wrapped) after(gone bool, what effect, err error) error {
 		return err
 	}
 	bad := errors.Is(err, driver.ErrBadConn)
-	hidden := w.hides != nil && w.hides(err)
+	hidden := w.facts.Hides != nil && w.facts.Hides(err)
 	if bad || hidden {
 		w.condemn(err)
 	}
@@ -60,7 +60,7 @@ func (w *wrapped) after(gone bool, what effect, err error) error {
 	}
 	// A driver that returns at the end of the context and does not close the connection would let the next user read this
 	// user's answer.
-	if ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded); ended && w.g.Delivery() == conn.MaybeSent {
+	if ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded); ended && w.g.Delivery() != conn.NothingSent {
 		w.condemn(err)
 	}
 	return err
@@ -74,7 +74,7 @@ func (w *wrapped) afterBad(gone bool, what effect, err error) error {
 	if !dead {
 		return err
 	}
-	if what == lasts && !gone && sent == conn.MaybeSent && byPeer(death.Cause) {
+	if what == lasts && !gone && !w.facts.BadConnProves && sent == conn.MaybeSent && byPeer(death.Cause) {
 		return &lost{facts: &guard.AmbiguousError{Death: death}}
 	}
 	return &refusal{reason: &ended{death}, safe: sent == conn.NothingSent}

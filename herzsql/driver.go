@@ -25,6 +25,10 @@ type Driver struct {
 	// Hides reports whether err is one behind which the driver hides that a read failed, so that the facts of the
 	// guard are put in its place. Nil: the driver hides nothing, and result sets are passed on as they are.
 	Hides func(err error) bool
+	// BadConnProves says that driver.ErrBadConn from this driver proves that nothing was executed, because the driver returns
+	// it only where nothing was written or after a complete answer. False: it is believed only where the guard
+	// agrees; lib/pq, for one, returns it for lost answers.
+	BadConnProves bool
 }
 
 // BorrowFunc checks a connection before it is used again. It belongs to the moment when database/sql resets a session.

@@ -52,6 +52,7 @@ type connector struct {
 	eager  bool // calls every failed read a bad connection, as lib/pq does
 	sticky bool // keeps its socket when a context ends, as careless drivers do
 	resets *atomic.Int64
+	reset  error // what ResetSession says of a living connection
 }
 
 func newConnector(addr string, d *guard.Dialer) *connector {
@@ -269,7 +270,7 @@ func (f *full) ResetSession(context.Context) error {
 	if f.closed {
 		return driver.ErrBadConn
 	}
-	return nil
+	return f.c.reset
 }
 func (f *full) IsValid() bool { return !f.closed }
 func (f *full) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {

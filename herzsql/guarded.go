@@ -19,17 +19,17 @@ import (
 // guarded is the connector of guarded mode: database/sql's own pool over guarded sockets.
 type guarded struct {
 	inner driver.Connector
-	hides func(error) bool
+	facts Driver
 	book  *book
 }
 
 // openGuarded makes the database over the driver's connector. A Borrower keeps its own connections; others are wrapped.
-func openGuarded(inner driver.Connector, s *settings, hides func(error) bool) (*sql.DB, error) {
+func openGuarded(inner driver.Connector, s *settings, facts Driver) (*sql.DB, error) {
 	limits, err := guardedLimits(s.limits)
 	if err != nil {
 		return nil, err
 	}
-	c := &guarded{inner: inner, hides: hides}
+	c := &guarded{inner: inner, facts: facts}
 	hook, bare := inner.(Borrower)
 	c.book = newBook(s, limits, bare)
 	if bare {
@@ -102,7 +102,7 @@ func (c *guarded) Connect(ctx context.Context) (driver.Conn, error) {
 	if b.bare {
 		return inner, nil
 	}
-	return &guardedConn{wrapped: wrapped{inner: inner, g: e.g, hides: c.hides}, b: b, e: e}, nil
+	return &guardedConn{wrapped: wrapped{inner: inner, g: e.g, facts: c.facts}, b: b, e: e}, nil
 }
 
 // lateDial is a dial that used up its budget.
@@ -217,7 +217,7 @@ func (c *guardedConn) ResetSession(ctx context.Context) error {
 		err = c.after(c.gone(), none, r.ResetSession(ctx))
 	}
 	to, leases := conn.InUse, 1
-	if err != nil {
+	if errors.Is(err, driver.ErrBadConn) { // database/sql goes on after every other error
 		to, leases = conn.Stale, 0
 	}
 	c.e.cell.Move(w, to, leases)

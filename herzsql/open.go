@@ -19,7 +19,7 @@ func Open(driverName, dsn string, opts ...Option) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openGuarded(inner, s, d.Hides)
+	return openGuarded(inner, s, d)
 }
 
 // OpenConnector opens a database in guarded mode for users without a data source name: tokens of a cloud, TLS of their
@@ -30,7 +30,7 @@ func OpenConnector(c driver.Connector, opts ...Option) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openGuarded(c, s, d.Hides)
+	return openGuarded(c, s, d)
 }
 
 // OpenPooled opens a database in pooled mode: Herz's own pool under a genuine *sql.DB, for strict FIFO fairness, minimum
@@ -40,7 +40,7 @@ func OpenPooled(driverName, dsn string, opts ...Option) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openPooled(inner, s, d.Hides)
+	return openPooled(inner, s, d)
 }
 
 // OpenPooledConnector is OpenPooled for users without a data source name; see [OpenConnector].
@@ -49,7 +49,7 @@ func OpenPooledConnector(c driver.Connector, opts ...Option) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openPooled(c, s, d.Hides)
+	return openPooled(c, s, d)
 }
 
 func prepareOpen(driverName, dsn string, opts []Option) (Driver, *settings, driver.Connector, error) {

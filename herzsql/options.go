@@ -36,7 +36,8 @@ func WithLimits(l pool.Limits) Option { return func(s *settings) { s.limits = l 
 func WithMaxIdle(n int) Option { return func(s *settings) { s.maxIdle = n } }
 
 // WithGuard sets the options of the guard under each connection. Absent: [guard.SQL]. Its HeartbeatTimeout is replaced
-// by Limits.HeartbeatTimeout when that is set, but is never less than [guard.MinHeartbeatTimeout]. It has no effect on [OpenConnector], whose caller owns the dial hook.
+// by Limits.HeartbeatTimeout when that is set, but is never less than [guard.MinHeartbeatTimeout]. It has no effect on
+// [OpenConnector], whose caller owns the dial hook.
 func WithGuard(o guard.Options) Option { return func(s *settings) { s.guard = o } }
 
 // WithObserver is told of the events of the database: ConnectionCreated, ConnectionReady, ConnectionClosed, Heartbeat

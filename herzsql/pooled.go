@@ -23,20 +23,20 @@ type phys struct {
 // pooled is the connector of pooled mode: what database/sql takes for a new connection is a lease.
 type pooled struct {
 	inner driver.Connector
-	hides func(error) bool
+	facts Driver
 	pool  *pool.Pool[*phys]
 	ready chan struct{} // closed when pool is set; a pool with MinIdle dials before New returns
 	db    *sql.DB
 }
 
-func openPooled(inner driver.Connector, s *settings, hides func(error) bool) (*sql.DB, error) {
+func openPooled(inner driver.Connector, s *settings, facts Driver) (*sql.DB, error) {
 	if s.maxIdle != 0 {
 		return nil, errors.New("herz/herzsql: WithMaxIdle has no effect in pooled mode; set MinIdle, KeepWarm and MaxIdleTime of Limits")
 	}
 	if hook, ok := inner.(Borrower); ok {
 		inner = hook.WithBorrow(nil)
 	}
-	c := &pooled{inner: inner, hides: hides, ready: make(chan struct{})}
+	c := &pooled{inner: inner, facts: facts, ready: make(chan struct{})}
 	p, err := pool.New(pool.Config[*phys]{
 		Name: s.name, Limits: s.limits, Observer: s.observer,
 		Dial:  c.dial,
@@ -91,22 +91,46 @@ func (c *pooled) Close() error {
 	return err
 }
 
+// resetsTried bounds how many connections are given up by their driver's reset before database/sql hears of it. It would
+// try only three times.
+const resetsTried = 8
+
 // Connect borrows a connection of the pool and resets its session, as database/sql does for its own.
 func (c *pooled) Connect(ctx context.Context) (driver.Conn, error) {
-	lease, err := c.pool.Acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p := lease.Value()
-	l := &leaseConn{wrapped: wrapped{inner: p.inner, g: p.g, hides: c.hides}, phys: p, lease: lease}
-	if r, ok := p.inner.(driver.SessionResetter); ok && p.used {
-		if err := r.ResetSession(ctx); err != nil {
-			l.condemn(err)
-			return nil, errors.Join(ctx.Err(), &refusal{reason: err, safe: true}, l.Close())
+	for tries := 1; ; tries++ {
+		lease, err := c.pool.Acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p := lease.Value()
+		l := &leaseConn{wrapped: wrapped{inner: p.inner, g: p.g, facts: c.facts}, phys: p, lease: lease}
+		if err = p.reset(ctx); err == nil {
+			return l, nil
+		}
+		l.condemn(err)
+		_ = l.Close() // it is given up in any case
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if tries == resetsTried {
+			return nil, &refusal{reason: err, safe: true}
 		}
 	}
+}
+
+// reset resets the session of a connection that was lent before. database/sql goes on after every error but ErrBadConn; after the
+// end of the context the answer may still be under way.
+func (p *phys) reset(ctx context.Context) error {
+	r, ok := p.inner.(driver.SessionResetter)
+	again := p.used
 	p.used = true
-	return l, nil
+	if !ok || !again {
+		return nil
+	}
+	if err := r.ResetSession(ctx); errors.Is(err, driver.ErrBadConn) || err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
 }
 
 // leaseConn is a lease as database/sql sees it: a connection that is made, used and closed.

@@ -18,7 +18,7 @@ func (w *wrapped) rows(r driver.Rows, err error) driver.Rows {
 	if err != nil {
 		return nil
 	}
-	if w.hides == nil || w.g == nil {
+	if w.facts.Hides == nil || w.g == nil {
 		return r
 	}
 	return &wrappedRows{w: w, inner: r}

@@ -1,0 +1,164 @@
+package herzredis_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+	"herz.example/herz/herzredis"
+)
+
+// silence is longer than the time after which a connection is pinged before it is used.
+const silence = 1100 * time.Millisecond
+
+func secure(t *testing.T, s *server) func(o *redis.Options) {
+	t.Helper()
+	web := httptest.NewTLSServer(nil)
+	web.Close()
+	s.tls.Store(&tls.Config{Certificates: web.TLS.Certificates})
+	return func(o *redis.Options) { o.TLSConfig = &tls.Config{InsecureSkipVerify: true} } //nolint:gosec // a test's own server
+}
+
+func TestSilentConnectionIsFoundByThePingWithinTheBudget(t *testing.T) {
+	t.Parallel()
+	for name, over := range map[string]func(*testing.T, *server) func(*redis.Options){
+		"plain": func(*testing.T, *server) func(*redis.Options) { return nil }, "TLS": secure,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			c := client(t, s, over(t, s))
+			fill(t, c, 4)
+			s.fallSilent()
+			time.Sleep(silence)
+			begun := time.Now()
+			if err := c.Incr(context.Background(), "n").Err(); err != nil {
+				t.Errorf("a silent idle connection surfaced: %v", err)
+			}
+			if took := time.Since(begun); took > 1500*time.Millisecond {
+				t.Errorf("four silent connections took %v: they were pinged one after the other", took)
+			}
+			if n := s.counter.Load(); n != 1 {
+				t.Errorf("counted %d, not 1", n)
+			}
+		})
+	}
+}
+
+func TestLivingConnectionIsPingedOnceAfterSilenceAndKept(t *testing.T) {
+	t.Parallel()
+	for name, over := range map[string]func(*testing.T, *server) func(*redis.Options){
+		"plain": func(*testing.T, *server) func(*redis.Options) { return nil }, "TLS": secure,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			c := client(t, s, over(t, s))
+			for range 2 {
+				for i := range 3 {
+					if i == 2 {
+						time.Sleep(silence)
+					}
+					ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+					if err := c.Incr(ctx, "n").Err(); err != nil {
+						t.Fatal(err)
+					}
+					cancel()
+				}
+			}
+			if n, p := s.accepted.Load(), s.pings.Load(); n != 1 || p != 2 {
+				t.Errorf("%d connections, %d pings; not 1 and 2", n, p)
+			}
+		})
+	}
+}
+
+// pair is a guarded session and the server's end of it, without go-redis.
+func pair(t *testing.T, s *server) net.Conn {
+	t.Helper()
+	o := &redis.Options{}
+	herzredis.Guard(o)
+	nc, err := o.Dialer(context.Background(), "tcp", s.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	return nc
+}
+
+func TestPushBeforeThePongIsKeptForItsReader(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.push.Store(true)
+	nc := pair(t, s)
+	time.Sleep(silence)
+	if _, err := nc.Write([]byte("*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	want := ">2\r\n+invalidate\r\n*1\r\n$6\r\n+PONG\r\r\n:1\r\n"
+	got := ""
+	b := make([]byte, 64)
+	for len(got) < len(want) {
+		n, err := nc.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += string(b[:n])
+	}
+	if got != want {
+		t.Errorf("read %q, not %q", got, want)
+	}
+}
+
+func TestRefusalBySilenceProvesThatNothingWasSent(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	nc := pair(t, s)
+	if _, err := nc.Write([]byte("*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.Read(make([]byte, 16)); err != nil {
+		t.Fatal(err)
+	}
+	s.fallSilent()
+	time.Sleep(silence)
+	_ = nc.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+	begun := time.Now()
+	n, err := nc.Write([]byte("*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n"))
+	var dead *guard.DeadError
+	if n != 0 || !errors.As(err, &dead) || dead.Cause != conn.Heartbeat || !guard.SafeToRetry(err) {
+		t.Errorf("%d, %v: not a refusal", n, err)
+	}
+	if took := time.Since(begun); took > 190*time.Millisecond {
+		t.Errorf("the ping took %v of the caller's 200 ms", took)
+	}
+}
+
+func TestPubSubIsNeverPinged(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	nc := pair(t, s)
+	read := make(chan error, 1)
+	go func() {
+		_, err := nc.Read(make([]byte, 1))
+		read <- err
+	}()
+	time.Sleep(silence)
+	if _, err := nc.Write([]byte("*1\r\n$4\r\nINCR\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-read; err != nil {
+		t.Error(err)
+	}
+	if n := s.pings.Load(); n != 0 {
+		t.Errorf("%d pings on a connection that somebody reads", n)
+	}
+}

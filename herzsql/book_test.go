@@ -1,0 +1,109 @@
+package herzsql
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"testing"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+	"herz.example/herz/pool"
+)
+
+func TestDeathsAreKeptNewestFirst(t *testing.T) {
+	var r deathRing
+	if got := r.newest(); len(got) != 0 {
+		t.Errorf("%d deaths of nobody", len(got))
+	}
+	for id := range uint64(300) {
+		r.push(conn.Death{ID: id})
+		got := r.newest()
+		if want := min(int(id)+1, 128); len(got) != want || got[0].ID != id || got[len(got)-1].ID != id+1-uint64(want) {
+			t.Fatalf("after %d deaths: %d kept, from %d to %d", id+1, len(got), got[0].ID, got[len(got)-1].ID)
+		}
+	}
+}
+
+func TestNumberOfIdleBareConnectionsIsDatabaseSQLs(t *testing.T) {
+	infos := []pool.ConnInfo{
+		{ID: 1, State: conn.InUse, Held: 5 * time.Second},
+		{ID: 2, State: conn.Stale},
+		{ID: 3, State: conn.InUse, Held: time.Second},
+		{ID: 4, State: conn.InUse, Held: 9 * time.Second},
+	}
+	guessIdle(infos, 1)
+	for _, i := range infos {
+		want := map[uint64]conn.State{1: conn.Idle, 2: conn.Stale, 3: conn.InUse, 4: conn.Idle}[i.ID]
+		if i.State != want || (want == conn.Idle) != (i.Idle > 0) {
+			t.Errorf("connection %d is %v, idle for %v", i.ID, i.State, i.Idle)
+		}
+	}
+}
+
+func TestRefusalSaysWhetherTheWorkMayBeRepeated(t *testing.T) {
+	for _, safe := range []bool{false, true} {
+		err := error(&refusal{reason: &ended{conn.Death{ID: 7, Cause: conn.PeerFIN}}, safe: safe})
+		if !errors.Is(err, driver.ErrBadConn) || !errors.Is(err, guard.ErrDead) || guard.SafeToRetry(err) != safe {
+			t.Errorf("%v: safe %v", err, guard.SafeToRetry(err))
+		}
+	}
+}
+
+func TestDialAfterAFailedPingFitsIntoOneBudget(t *testing.T) {
+	l := &pool.Limits{HeartbeatTimeout: 3200 * time.Millisecond}
+	b := newBook(&settings{}, *l, false)
+	if got := b.dialBudget(l); got <= 3*time.Second || got >= l.HeartbeatTimeout {
+		t.Errorf("a dial alone gets %v", got)
+	}
+	b.lastPingFailure.Store(b.now() + 1)
+	if got := pingBudget(l) + b.dialBudget(l); pingBudget(l) != time.Second || got >= l.HeartbeatTimeout {
+		t.Errorf("ping %v and dial get %v", pingBudget(l), got)
+	}
+}
+
+func TestSuspicionIsOfOneAddressAndOfTheTimeBefore(t *testing.T) {
+	b := newBook(&settings{}, pool.Limits{}, false)
+	old, young, other := &entry{peer: "a"}, &entry{peer: "a"}, &entry{peer: "b"}
+	old.heard.Store(5)
+	young.heard.Store(15)
+	b.suspect("a", 10)
+	if !b.suspected(old) || b.suspected(young) || b.suspected(other) || b.suspected(&entry{}) {
+		t.Error("the wrong connections are suspect")
+	}
+	b.suspect("a", 7)
+	if !b.suspected(&entry{peer: "a"}) || !b.suspected(old) {
+		t.Error("an older failure undid a newer one")
+	}
+	for i := range 3 * maxSuspects {
+		b.suspect(string(rune('c'+i)), 1)
+	}
+	if len(b.suspects) > maxSuspects {
+		t.Errorf("%d addresses are remembered", len(b.suspects))
+	}
+}
+
+func TestClosedDatabaseIsToldApartWithoutBorrowing(t *testing.T) {
+	db := sql.OpenDB(noConnector{})
+	b := newBook(&settings{}, pool.Limits{}, false)
+	b.db = db
+	if b.isClosed() {
+		t.Error("an open database is called closed")
+	}
+	if got := db.Stats(); got.OpenConnections != 0 {
+		t.Errorf("asking made %d connections", got.OpenConnections)
+	}
+	_ = db.Close()
+	if !b.isClosed() {
+		t.Error("a closed database is called open")
+	}
+}
+
+type noConnector struct{}
+
+func (noConnector) Connect(context.Context) (driver.Conn, error) {
+	return nil, errors.New("nobody there")
+}
+func (noConnector) Driver() driver.Driver { return nil }

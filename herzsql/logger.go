@@ -1,0 +1,84 @@
+package herzsql
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/pool"
+)
+
+// linesPerSecond bounds the log of one database. When a server goes, all its connections go at once; what is too much is
+// counted in the next line.
+const linesPerSecond = 10
+
+// chronicler logs every connection that ended without our deciding it, and passes events on.
+type chronicler struct {
+	log  *slog.Logger
+	next pool.Observer // nil: none
+	owes atomic.Bool   // lines were suppressed and not told of yet
+
+	// mu guards what follows. Nothing is called under it.
+	mu         sync.Mutex
+	second     time.Time
+	lines      int
+	suppressed int
+}
+
+// Observe logs, and passes the event on.
+func (c *chronicler) Observe(e pool.Event) {
+	if lost := e.Kind == pool.ConnectionClosed && e.Death != nil && !e.Death.Cause.Ours(); lost || c.owes.Load() {
+		c.write(e, lost)
+	}
+	if c.next != nil {
+		c.next.Observe(e)
+	}
+}
+
+func (c *chronicler) write(e pool.Event, lost bool) {
+	line, suppressed := c.admit(e.At, lost)
+	if suppressed > 0 {
+		c.log.Warn("herz: more connections were lost than lines are written", "pool", e.Pool, "suppressed", suppressed)
+	}
+	if line {
+		c.log.Warn("herz: connection lost", attributes(e.Pool, *e.Death)...)
+	}
+}
+
+// admit decides whether a lost connection gets a line, and how many did not in the second before.
+func (c *chronicler) admit(at time.Time, lost bool) (line bool, suppressed int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at.Sub(c.second) >= time.Second {
+		c.second, c.lines = at, 0
+		suppressed, c.suppressed = c.suppressed, 0
+		c.owes.Store(false)
+	}
+	switch {
+	case !lost:
+		return false, suppressed
+	case c.lines >= linesPerSecond:
+		c.suppressed++
+		c.owes.Store(true)
+		return false, suppressed
+	default:
+		c.lines++
+		return true, suppressed
+	}
+}
+
+func attributes(name string, d conn.Death) []any {
+	a := []any{
+		"pool", name, "conn", d.ID, "peer", d.Peer, "cause", d.Cause.String(), "why", d.Cause.Sentence(),
+		"age", d.Age.Round(time.Millisecond), "idle", d.Idle.Round(time.Millisecond), "phase", d.Phase, "bytes_sent", d.BytesSent,
+	}
+	if d.Errno != 0 {
+		a = append(a, "errno", d.Errno.Error())
+	}
+	if d.Detail != "" {
+		a = append(a, "detail", d.Detail)
+	}
+	return a
+}
