@@ -75,6 +75,22 @@ func TestUnansweredPingsCostABorrowerAQuarterSecondInAll(t *testing.T) {
 	})
 }
 
+func TestCutPingAndDialFitIntoOneBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		p := newPool(t, s, nil)
+		fill(t, p, 10)
+		time.Sleep(2 * time.Second)
+		s.deaf.Store(true)
+		s.dialTime.Store(int64(time.Hour))
+		began := time.Now()
+		_, err := p.Acquire(context.Background())
+		if took := time.Since(began); err == nil || took > 3210*time.Millisecond {
+			t.Errorf("everything is silent: the caller waited %v for ping and dial, its budget is 3.2 s: %v", took, err)
+		}
+	})
+}
+
 func TestHeartbeatTakesTheConnectionOutAndDestroysIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeServer{}

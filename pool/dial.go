@@ -28,17 +28,20 @@ func (p *Pool[T]) startDialLocked() {
 	p.places++
 	p.dialing++
 	p.books.dials++
+	budget := p.rules.Load().HeartbeatTimeout
+	if p.doubt && budget > 2*time.Duration(checkPatience) {
+		budget -= time.Duration(checkPatience) // a check was cut before: both fit into one budget of the caller
+	}
 	base := context.Background()
 	if p.queue.head != nil {
 		base = context.WithoutCancel(p.queue.head.ctx)
 	}
-	go p.dial(base, e, p.ticket)
+	go p.dial(base, e, p.ticket, budget)
 }
 
-// dial makes e's connection. Ticket is the newest waiter at the time the dial began.
-func (p *Pool[T]) dial(base context.Context, e *entry[T], ticket uint64) {
+// dial makes e's connection within budget. Ticket is the newest waiter at the time the dial began.
+func (p *Pool[T]) dial(base context.Context, e *entry[T], ticket uint64, budget time.Duration) {
 	p.emit(Event{Kind: ConnectionCreated, Conn: e.id, Generation: e.gen})
-	budget := p.rules.Load().HeartbeatTimeout
 	ctx, cancel := context.WithTimeout(base, budget)
 	defer cancel()
 	defer context.AfterFunc(p.life, cancel)()
