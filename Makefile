@@ -7,7 +7,6 @@ MAKEFLAGS     += --no-print-directory
 # A module is a folder with a go.mod. The workspace has those that users and tests build; tools/ and web/ stand apart.
 MODULES := $(shell go list -m -f '{{.Dir}}' 2>/dev/null | sed 's|^$(CURDIR)|.|')
 LIBRARY := . ./cmd/herz
-GOLANGCI_VERSION := v2.15.0
 LINT    := $(CURDIR)/bin/golangci-lint
 PREFIX  := herz.example/herz
 DEMO    ?=
@@ -21,12 +20,12 @@ test: setup ## All tests of all modules: race detector, shuffled, no goroutine l
 	  echo "== test $$m"; (cd $$m && go test -race -shuffle=on -p 2 -timeout 20m ./...); done
 
 ##@ Every day
-build: ## Build everything; the root module also without the workspace
+build: ## Build everything; the root module and its tests also without the workspace
 	@for m in $(MODULES); do (cd $$m && go build ./...); done
-	@GOWORK=off go build ./...
+	@GOWORK=off go build ./... && GOWORK=off go vet ./...
 
-lint: $(LINT) vet-ports ## golangci-lint over every module, shell and other systems
-	@for m in $(MODULES); do echo "== lint $$m"; (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
+lint: $(LINT) vet-ports ## golangci-lint over every module, and vet for other systems
+	@for m in $(MODULES); do echo "== lint $$m"; (cd $$m && $(LINT) run --allow-serial-runners --config $(CURDIR)/.golangci.yml ./...); done
 
 vet-ports: ## go vet for macOS and Windows: library and command
 	@for os in darwin windows; do for m in $(LIBRARY); do echo "== vet $$os $$m"; (cd $$m && GOOS=$$os CGO_ENABLED=0 go vet ./...); done; done
@@ -56,24 +55,31 @@ bench: ## Benchmarks of the root module (one machine, no comparison)
 	@go test -run '^$$' -bench . -benchmem ./conn ./guard ./pool
 
 ##@ Now and then
+tidy: ## go mod tidy in every module, each against the others as they are here
+	@for m in $(MODULES); do echo "== tidy $$m"; (cd $$m && \
+	  for o in $(filter-out . ./e2e ./cmd/herz,$(MODULES)) .; do go mod edit -replace "$$(cd $(CURDIR)/$$o && GOWORK=off go list -m)=$(CURDIR)/$$o"; done; \
+	  GOWORK=off go mod tidy; \
+	  for o in $(filter-out . ./e2e ./cmd/herz,$(MODULES)) .; do go mod edit -dropreplace "$$(cd $(CURDIR)/$$o && GOWORK=off go list -m)"; done); done
+
 setup: ## Install what the tests need beside Go, or name it
 	@tools/setup.sh
 
 rename: ## Give the modules another path: make rename TO=example.org/herz
 	@test -n "$(TO)" || { echo "say where to: make rename TO=example.org/herz"; exit 2; }
 	@git grep -lIF '$(PREFIX)' | xargs sed -i 's|$(subst .,\.,$(PREFIX))|$(TO)|g'
+	@go test ./internal/arch -run 'Generated' -args -update
 	@echo "renamed $(PREFIX) to $(TO); now run make ci"
 
 clean: ## Remove what was built
 	@rm -rf bin web/node_modules
 
-$(LINT): Makefile
-	@if ! $(LINT) version 2>/dev/null | grep -qF '$(GOLANGCI_VERSION:v%=%)'; then \
-	  echo "== build golangci-lint $(GOLANGCI_VERSION) into bin/ (about two minutes, once)"; \
-	  GOWORK=off GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION); fi
-	@touch $(LINT)
+# The linter's version is pinned, with check sums, in the module of the developers' tools, which no user ever fetches.
+$(LINT): tools/go.mod tools/go.sum
+	@echo "== build golangci-lint into bin/ (about two minutes, once)"
+	@GOWORK=off go build -C tools -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench setup rename clean help
+.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench tidy setup rename clean help

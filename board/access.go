@@ -1,0 +1,57 @@
+package board
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// allowed says why a request is refused; nil serves it.
+func (b *Board) allowed(r *http.Request) error {
+	if b.cfg.Authorize != nil {
+		if err := b.cfg.Authorize(r); err != nil {
+			return errors.New("herz/board: you are not allowed to see this page")
+		}
+		return nil
+	}
+	if !localCaller(r) {
+		return errors.New("herz/board: this page is served to the machine it runs on only: " +
+			"open it there, through an SSH tunnel for example, or set board.Config.Authorize")
+	}
+	if !localName(r.Host) {
+		return errors.New("herz/board: this page is served under a loopback name only: " +
+			"open it as http://localhost or http://127.0.0.1, or set board.Config.Authorize")
+	}
+	return nil
+}
+
+// localCaller reports whether a request comes from this machine itself. A proxy on this machine speaks for somebody else: what it
+// forwards says so in a header (RFC 7239, and its older form), and is not local.
+func localCaller(r *http.Request) bool {
+	for _, h := range [...]string{"Forwarded", "X-Forwarded-For", "X-Real-Ip"} {
+		if r.Header.Get(h) != "" {
+			return false
+		}
+	}
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && a.Network() == "unix" {
+		return true
+	}
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && ap.Addr().Unmap().IsLoopback()
+}
+
+// localName reports whether a Host header names this machine: localhost, a name under it (RFC 6761, section 6.3), or
+// a loopback address. A page of a foreign site that had its name resolved to 127.0.0.1 comes with its own name.
+func localName(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+	return err == nil && ip.Unmap().IsLoopback()
+}

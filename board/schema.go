@@ -1,0 +1,109 @@
+package board
+
+// schemaVersion rises when the meaning of a field changes; new fields do not raise it.
+const schemaVersion = 1
+
+// The types below are the JSON of the board; docs/board.md describes it for others. Durations are seconds.
+
+type snapshotJSON struct {
+	Schema        int          `json:"schema"`
+	Now           string       `json:"now"` // RFC 3339
+	UptimeSeconds float64      `json:"uptime_seconds"`
+	EverySeconds  float64      `json:"every_seconds"`
+	Process       processJSON  `json:"process"`
+	Sources       []sourceJSON `json:"sources"`
+}
+
+type processJSON struct {
+	Name string `json:"name"`
+	PID  int    `json:"pid"`
+	Host string `json:"host"`
+}
+
+type sourceJSON struct {
+	Name         string      `json:"name"`
+	Kind         string      `json:"kind"` // pool or guarded
+	Stats        statsJSON   `json:"stats"`
+	Limits       *limitsJSON `json:"limits"` // null for guarded
+	Conns        []connJSON  `json:"conns"`
+	ConnsLeftOut int         `json:"conns_left_out"`
+	Deaths       []deathJSON `json:"deaths"`
+}
+
+type statsJSON struct {
+	Generation        uint64            `json:"generation"`
+	Open              int               `json:"open"`
+	Idle              int               `json:"idle"`
+	Checking          int               `json:"checking"`
+	InUse             int               `json:"in_use"`
+	Stale             int               `json:"stale"`
+	Closing           int               `json:"closing"`
+	Leases            int               `json:"leases"`
+	Dialing           int               `json:"dialing"`
+	Waiting           int               `json:"waiting"`
+	OldestWaitSeconds float64           `json:"oldest_wait_seconds"`
+	Acquires          uint64            `json:"acquires"`
+	Waits             uint64            `json:"waits"`
+	WaitTimeouts      uint64            `json:"wait_timeouts"`
+	WaitCancels       uint64            `json:"wait_cancels"`
+	WaitRefused       uint64            `json:"wait_refused"`
+	WaitSeconds       float64           `json:"wait_seconds"`
+	Dials             uint64            `json:"dials"`
+	DialErrors        uint64            `json:"dial_errors"`
+	LastDialError     string            `json:"last_dial_error"`
+	Heartbeats        uint64            `json:"heartbeats"`
+	HeartbeatErrors   uint64            `json:"heartbeat_errors"`
+	Misuses           uint64            `json:"misuses"`
+	Closed            map[string]uint64 `json:"closed"` // by cause
+}
+
+type limitsJSON struct {
+	MaxOpen                  int     `json:"max_open"`
+	MinIdle                  int     `json:"min_idle"`
+	KeepWarm                 int     `json:"keep_warm"`
+	KeepWarmElastic          float64 `json:"keep_warm_elastic"`
+	MaxWaiters               int     `json:"max_waiters"`
+	MaxDialing               int     `json:"max_dialing"`
+	MaxClosing               int     `json:"max_closing"`
+	MaxUses                  int     `json:"max_uses"`
+	MaxLifetimeSeconds       float64 `json:"max_lifetime_seconds"`
+	MaxLifetimeJitterSeconds float64 `json:"max_lifetime_jitter_seconds"`
+	MaxIdleSeconds           float64 `json:"max_idle_seconds"`
+	HeartbeatEverySeconds    float64 `json:"heartbeat_every_seconds"`
+	HeartbeatTimeoutSeconds  float64 `json:"heartbeat_timeout_seconds"`
+	PingAfterSeconds         float64 `json:"ping_after_seconds"`
+	AcquireTimeoutSeconds    float64 `json:"acquire_timeout_seconds"`
+	LeakAfterSeconds         float64 `json:"leak_after_seconds"`
+	TestOnBorrow             bool    `json:"test_on_borrow"`
+}
+
+type connJSON struct {
+	ID                   uint64  `json:"id"`
+	State                string  `json:"state"`
+	Peer                 string  `json:"peer"`
+	Identity             string  `json:"identity"`
+	Generation           uint64  `json:"generation"`
+	AgeSeconds           float64 `json:"age_seconds"`
+	IdleSeconds          float64 `json:"idle_seconds"`
+	HeldSeconds          float64 `json:"held_seconds"`
+	Uses                 uint64  `json:"uses"`
+	Leases               int     `json:"leases"`
+	LastHeartbeatSeconds float64 `json:"last_heartbeat_seconds"`
+	Cause                string  `json:"cause"` // empty while it is well
+	Holder               string  `json:"holder"`
+}
+
+type deathJSON struct {
+	ID          uint64  `json:"id"`
+	Peer        string  `json:"peer"`
+	Cause       string  `json:"cause"`
+	Ours        bool    `json:"ours"`
+	Words       string  `json:"words"`
+	AgeSeconds  float64 `json:"age_seconds"`
+	IdleSeconds float64 `json:"idle_seconds"`
+	Phase       string  `json:"phase"`
+	BytesSent   int64   `json:"bytes_sent"`
+	Errno       int     `json:"errno"`
+	ErrnoWords  string  `json:"errno_words"`
+	Detail      string  `json:"detail"`
+}

@@ -1,0 +1,92 @@
+#!/bin/sh
+# Installs what the end-to-end tests need beside Go, or says what is missing.
+#
+#   tools/setup.sh            install what is missing (root on Debian or Ubuntu); exit 1 when something is missing afterwards
+#   tools/setup.sh --check    install nothing; exit 1 when something is missing
+#
+# It may run any number of times; when all is there it takes a few milliseconds and changes nothing. Packages must not
+# start services: the tests start their own private servers, and an installed one would take ports and memory.
+set -eu
+
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+node_min=18
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+have_postgres() {
+	have initdb && have postgres && return 0
+	for dir in /usr/lib/postgresql/*/bin; do
+		[ -x "$dir/initdb" ] && [ -x "$dir/postgres" ] && return 0
+	done
+	return 1
+}
+
+have_node() {
+	have npm && have node || return 1
+	major=$(node --version 2>/dev/null | sed -n 's/^v\([0-9][0-9]*\).*/\1/p')
+	[ "${major:-0}" -ge "$node_min" ]
+}
+
+# missing prints one line for each thing that is not there: the packages, a colon, and what they are for.
+missing() {
+	{ have gcc && [ -e /usr/include/stdlib.h ]; } || echo "gcc libc6-dev: C compiler, which go test -race needs"
+	{ have mariadbd && have mariadb-install-db; } || echo "mariadb-server: MariaDB server"
+	have_postgres || echo "postgresql: PostgreSQL server"
+	have nft || echo "nftables: nft, for black holes"
+	{ have ip && have ss; } || echo "iproute2: ip and ss, for network namespaces"
+	{ have chromium || have google-chrome; } || echo "chromium: browser, for the tests of the pages"
+	have_node || echo "nodejs npm: Node.js $node_min or newer with npm, for building the pages"
+}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+give_up() {
+	say "$1"
+	printf '%s\n' "$2" | sed 's/^\([^:]*\): \(.*\)/setup:   \2 (Debian: \1)/' >&2
+	say "on Debian or Ubuntu, as root: apt-get install$(printf '%s\n' "$2" | sed 's/:.*//' | tr '\n' ' ' | sed 's/^/ /; s/ $//')"
+	exit 1
+}
+
+# as_apt runs apt-get without questions and without endless waits.
+as_apt() {
+	DEBIAN_FRONTEND=noninteractive timeout 900 apt-get -q -y \
+		-o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
+		-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" </dev/null >&2
+}
+
+# forbid_services makes package scripts start nothing, by the file that invoke-rc.d asks (Debian Policy, 9.3.3.2). One
+# that is there already belongs to somebody else and stays.
+policy=/usr/sbin/policy-rc.d
+forbid_services() {
+	[ -e "$policy" ] && return 0
+	trap 'rm -f "$policy"' EXIT
+	trap 'exit 130' INT TERM HUP
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+}
+
+case "${1:-}" in
+'' | --check) ;;
+*)
+	say "unknown argument '$1'; use --check or nothing"
+	exit 2
+	;;
+esac
+
+lacking=$(missing)
+[ -z "$lacking" ] && exit 0
+[ "${1:-}" = --check ] && give_up "missing:" "$lacking"
+[ "$(id -u)" -eq 0 ] || give_up "missing, and only root can install it:" "$lacking"
+have apt-get || give_up "missing, and there is no apt-get to install it with:" "$lacking"
+
+packages=$(printf '%s\n' "$lacking" | sed 's/:.*//' | tr '\n' ' ')
+say "installing: $packages"
+forbid_services
+# The lists may be old or absent; when they cannot be renewed, installing says so better than updating does.
+as_apt update || say "apt-get update failed; trying with the lists that are there"
+# shellcheck disable=SC2086 # a list of package names
+as_apt install --no-install-recommends $packages || say "apt-get install failed"
+
+lacking=$(missing)
+[ -z "$lacking" ] || give_up "still missing after the installation:" "$lacking"
+say "all there"

@@ -1,0 +1,3 @@
+module herz.example/herz/web
+
+go 1.26.0

@@ -1,0 +1,91 @@
+import { useRef, useState } from "preact/hooks";
+import { Announce } from "../announce";
+import { plural } from "../format";
+import { Legend } from "../legend";
+import { LinkBadge } from "../link";
+import { Mark } from "../mark";
+import { useStream } from "../stream";
+import type { Snapshot } from "./api";
+import { Endings } from "./endings";
+import { next, type View } from "./history";
+import { Pool } from "./pool";
+
+export function Board() {
+  const [view, setView] = useState<View | null>(null);
+  const [paused, setPaused] = useState(false);
+  const newest = useRef<View | null>(null);
+  const held = useRef(false);
+  held.current = paused;
+
+  const link = useStream<Snapshot>("api/events", (snap) => {
+    newest.current = next(newest.current, snap);
+    if (!held.current) setView(newest.current);
+    return true;
+  });
+  const pause = () => {
+    if (paused) setView(newest.current);
+    setPaused(!paused);
+  };
+
+  return (
+    <>
+      <header class="top">
+        <Mark />
+        <div class="top-title">
+          <h1>Connections</h1>
+          {view !== null && <p class="quiet">{whose(view.snap)}</p>}
+        </div>
+        <LinkBadge link={link} paused={paused} />
+        <button type="button" class="button" aria-pressed={paused} onClick={pause}>
+          Pause
+        </button>
+      </header>
+      <main class={link === "lost" ? "faded" : ""}>
+        {view === null ? <p class="hint">{link === "lost" ? "The server does not answer." : "Waiting for the first numbers."}</p> : <Shown view={view} />}
+      </main>
+      <Announce text={view?.news ?? ""} />
+    </>
+  );
+}
+
+function whose(s: Snapshot): string {
+  return [s.process.name, `process ${s.process.pid}`, s.process.host].filter((x) => x !== "").join(" · ");
+}
+
+function Shown({ view }: { view: View }) {
+  const { sources } = view.snap;
+  return (
+    <>
+      <Summary view={view} />
+      <Legend />
+      {sources.length === 0 && (
+        <p class="hint">
+          No pool is on this board yet. Add one: <code>board.Add(p)</code>.
+        </p>
+      )}
+      {sources.map((s, i) => (
+        <Pool key={`${s.name}/${i}`} source={s} track={view.tracks[i]} now={view.snap.uptime_seconds} />
+      ))}
+      <Endings endings={view.endings} pools={[...new Set(sources.map((s) => s.name))]} />
+    </>
+  );
+}
+
+// Summary says in one sentence whether all is well.
+function Summary({ view }: { view: View }) {
+  const total = { open: 0, inUse: 0, waiting: 0, stale: 0 };
+  for (const { stats } of view.snap.sources) {
+    total.open += stats.open;
+    total.inUse += stats.in_use;
+    total.waiting += stats.waiting;
+    total.stale += stats.stale;
+  }
+  const sources = plural(view.snap.sources.length, "source");
+  const waiting = total.waiting === 0 ? "nobody waits" : `${plural(total.waiting, "caller waits", "callers wait")}`;
+  const stale = total.stale === 0 ? "" : `, ${total.stale} unfit`;
+  return (
+    <p class="summary">
+      {sources}: {plural(total.open, "connection")} open{stale}, {total.inUse} in use, {waiting}.
+    </p>
+  );
+}
