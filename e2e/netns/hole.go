@@ -1,0 +1,89 @@
+//go:build linux
+
+package netns
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// table drops what goes to or comes from the clients' ports in the set lost, and the servers' ports in the set closed.
+// Nothing is answered: no RST, no ICMP.
+const table = `table inet herz {
+	set lost { type inet_service; }
+	set closed { type inet_service; }
+	chain arriving {
+		type filter hook prerouting priority -300; policy accept;
+		tcp sport @lost drop
+		tcp dport @closed drop
+	}
+	chain leaving {
+		type filter hook postrouting priority 300; policy accept;
+		tcp dport @lost drop
+		tcp sport @closed drop
+	}
+}
+`
+
+func (n *NS) rules() error {
+	return n.nft(table)
+}
+
+func (n *NS) nft(script string) error {
+	if out, err := runWith(script, "ip", "netns", "exec", n.name, "nft", "-f", "-"); err != nil {
+		return fmt.Errorf("nft: %w: %s", err, out)
+	}
+	return nil
+}
+
+// Flows gives the clients' ports of the connections that are established with a server port inside the namespace.
+func (n *NS) Flows(port int) ([]int, error) {
+	out, err := run("ip", "netns", "exec", n.name, "ss", "-H", "-t", "-n", "state", "established", "sport", "=", strconv.Itoa(port))
+	if err != nil {
+		return nil, fmt.Errorf("netns: ss: %w: %s", err, out)
+	}
+	var ports []int
+	for line := range strings.Lines(out) {
+		fields := strings.Fields(line) // received, sent, local, peer
+		if len(fields) < 4 {
+			continue
+		}
+		_, p, err := net.SplitHostPort(fields[3])
+		if err != nil {
+			return nil, fmt.Errorf("netns: ss: %q: %w", line, err)
+		}
+		client, err := strconv.Atoi(p)
+		if err != nil {
+			return nil, fmt.Errorf("netns: ss: %q: %w", line, err)
+		}
+		ports = append(ports, client)
+	}
+	return ports, nil
+}
+
+// BlackHole swallows, from now on and in both directions, the packets of every connection that is established with a server
+// port. Connections dialled later are not affected. It returns how many connections fell in.
+func (n *NS) BlackHole(port int) (int, error) {
+	ports, err := n.Flows(port)
+	if err != nil {
+		return 0, err
+	}
+	if len(ports) == 0 {
+		return 0, nil
+	}
+	text := make([]string, len(ports))
+	for i, p := range ports {
+		text[i] = strconv.Itoa(p)
+	}
+	return len(ports), n.nft(fmt.Sprintf("add element inet herz lost { %s }\n", strings.Join(text, ", ")))
+}
+
+// Vanish swallows, from now on and in both directions, all packets of a server port, those of new connections too.
+func (n *NS) Vanish(port int) error {
+	return n.nft(fmt.Sprintf("add element inet herz closed { %d }\n", port))
+}
+
+// Heal lets all packets pass again.
+func (n *NS) Heal() error { return n.nft("flush set inet herz lost\nflush set inet herz closed\n") }
