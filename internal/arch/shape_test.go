@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 }
 
 // modules are the nested modules, which never see the root's internal packages.
-var modules = []string{"herzmysql", "herzpgx", "herzredis", "cmd/herz", "e2e"}
+var modules = []string{"herzmysql", "herzpgx", "herzredis", "cmd/herz", "conformance", "e2e"}
 
 func TestImportsPointOneWay(t *testing.T) {
 	for _, line := range list(t, ".", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...") {
