@@ -147,7 +147,8 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 func (p *Pool[T]) rulesOf(l Limits, generation uint64) *rules {
 	r := &rules{Limits: l, generation: generation, probeAfter: int64(probeAfter), pingAfter: never, maxUses: uint64(never)}
 	if p.cfg.Ping != nil && l.PingAfter > 0 {
-		r.pingAfter = int64(l.PingAfter)
+		// The coarse clock is up to a tick late: a connection that was quiet for PingAfter must not look younger.
+		r.pingAfter = max(int64(l.PingAfter-tick), 1)
 	}
 	if p.cfg.Ping != nil && l.TestOnBorrow {
 		r.pingAfter = 0
