@@ -279,3 +279,25 @@ func TestFrozenServerEndsCallsOnIdleConnectionsInTime(t *testing.T) {
 		noErrors(t, askTogether(t, db, connections))
 	})
 }
+
+func TestCallThatItsContextEndedIsNoPlannedEndInTheRecord(t *testing.T) {
+	eachKind(t, func(t *testing.T, k server.Kind) {
+		s := start(t, k, server.Options{})
+		db := pooled.openDB(t, s, pool.Limits{})
+		if k == server.MariaDB { // connections that are pgx's own do not tell in guarded mode when they are in use
+			db = guarded.openDB(t, s, pool.Limits{})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		if _, err := db.ExecContext(ctx, inFlight[k].read); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the call ended with %v, not with that of its context", err)
+		}
+		view := herzsql.Source(db)
+		if !within(5*time.Second, func() bool { return len(view.Deaths()) > 0 }) {
+			t.Fatal("the connection in mid-answer has no record of its end")
+		}
+		if d := view.Deaths()[0]; d.Cause != conn.Error && d.Cause != conn.Timeout {
+			t.Errorf("the record calls it %v: %v", d.Cause, d)
+		}
+	})
+}

@@ -117,7 +117,7 @@ func startDemo(t *testing.T, duration string) *demo {
 }
 
 // blameless checks that a page complained about nothing and asked nobody else for anything, and keeps a picture of it in the
-// folder that HERZ_PICTURES names.
+// folder that HERZ_PICTURES names, if it does.
 func blameless(t *testing.T, p *browser.Page, address, name string) {
 	t.Helper()
 	if e := p.Errors(); len(e) > 0 {
@@ -152,6 +152,12 @@ func TestPagesOfTheDemoAreAliveInChromium(t *testing.T) {
 	}
 	if !within(pageMoves, func() bool { return p.Count("section.client .tile:not(.tile-free)") > 0 }) {
 		t.Error("the page shows no connection")
+	}
+	if os.Getenv("HERZ_PICTURES") != "" { // a picture is worth more once somebody suffers
+		well := func(kind string) bool { return strings.Contains(p.Text("section.client-"+kind+" .suffering"), "Well") }
+		if !within(50*time.Second, func() bool { return !well("article") && !well("stock") && well("herz") }) {
+			t.Error("no client suffered")
+		}
 	}
 	blameless(t, p, d.url, "demo")
 

@@ -49,6 +49,7 @@ type entry struct {
 	uses  atomic.Uint64
 	pong  atomic.Int64 // round trip of the newest ping
 	cause atomic.Uint32
+	asked atomic.Bool // a ping is under way
 }
 
 func newBook(s *settings, l pool.Limits, bare bool) *book {
@@ -108,7 +109,16 @@ func peerOf(g *guard.Conn) string {
 // died records how a guarded connection ended. A bare connection leaves the book here; a wrapped one when database/sql
 // closes it, so that one it still holds is seen as stale.
 func (b *book) died(e *entry, d conn.Death) {
-	if b.bare && d.Cause == conn.Drained {
+	switch {
+	case d.Cause != conn.Drained:
+	case !b.bare:
+		// Close names its cause to the guard, so this was the driver alone, as when the context of a call ends.
+		if !b.isClosed() {
+			d.Cause, d.Detail = conn.Error, "closed by its driver: the context of a call ended, or the driver gave it up"
+		}
+	case e.asked.Load():
+		d.Cause, d.Detail = conn.Error, "closed by its driver when a ping failed"
+	default:
 		d.Cause = b.plan(int64(d.Age))
 	}
 	b.mu.Lock()

@@ -108,7 +108,9 @@ func (b *book) ping(ctx context.Context, e *entry, l *pool.Limits, ping func(con
 		limit = min(limit, time.Until(deadline)/2)
 	}
 	asked := b.now()
+	e.asked.Store(true)
 	silence, err := askWithin(ctx, limit, e.g, ping)
+	e.asked.Store(false)
 	answered := b.now()
 	took := time.Duration(answered - asked)
 	b.pings.Add(1)
