@@ -129,17 +129,21 @@ func (p *Pool[T]) lend(e *entry[T]) (Lease[T], verdict) {
 // begin starts the lease seq of e for the caller.
 func (p *Pool[T]) begin(e *entry[T], seq uint64, now int64) Lease[T] {
 	e.touch(now)
+	l := Lease[T]{e: e, seq: seq}
 	if seq&holderSample == 0 || p.tracing.Load() {
 		e.holder.record(seq, 2)
+		if !p.shared {
+			l.h = p.watch(e, seq)
+		}
 	}
 	if e.guard != nil && !p.shared {
 		e.guard.Begin()
 	}
-	return Lease[T]{e: e, seq: seq}
+	return l
 }
 
-// holderSample is the mask of lease numbers whose holder's stack is kept: one of 1,024, because a stack costs as much as ten
-// leases. After an exhaustion, and while Limits.LeakAfter is set, every stack is kept.
+// holderSample is the mask of lease numbers whose holder's stack is kept and whose loss is proved: one of 1,024, because that costs as much
+// as thirty leases. After an exhaustion, and while Limits.LeakAfter is set, it is done for every lease.
 const holderSample = 1<<10 - 1
 
 // acquireSlow is Acquire without the short way: it looks at the whole store, and then waits in line.

@@ -32,7 +32,7 @@ func TestSilentConnectionIsPingedBeforeItIsLent(t *testing.T) {
 		if n := s.pings.Load(); n != 0 {
 			t.Errorf("a connection used just now was pinged %d times", n)
 		}
-		time.Sleep(1100 * time.Millisecond)
+		pass(1100 * time.Millisecond)
 		l := acquire(t, p)
 		if n := l.Value().pings.Load(); n != 1 {
 			t.Errorf("a connection silent for 1.1 s was pinged %d times before its loan", n)
@@ -46,7 +46,7 @@ func TestConnectionThatFailsItsPingIsNotLent(t *testing.T) {
 		s := &fakeServer{}
 		p := newPool(t, s, nil)
 		fill(t, p, 5)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		s.pingErr.Store(failWith(errors.New("gone away")))
 		l := acquire(t, p)
 		if l.Value().id <= 5 {
@@ -64,7 +64,7 @@ func TestUnansweredPingsCostABorrowerAQuarterSecondInAll(t *testing.T) {
 		s := &fakeServer{}
 		p := newPool(t, s, nil)
 		fill(t, p, 10) // MaxOpen: there is no place for a dial until a check is cut
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		s.deaf.Store(true)
 		began := time.Now()
 		l := acquire(t, p)
@@ -80,7 +80,7 @@ func TestCutPingAndDialFitIntoOneBudget(t *testing.T) {
 		s := &fakeServer{}
 		p := newPool(t, s, nil)
 		fill(t, p, 10)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		s.deaf.Store(true)
 		s.dialTime.Store(int64(time.Hour))
 		began := time.Now()
@@ -101,11 +101,11 @@ func TestHeartbeatTakesTheConnectionOutAndDestroysIt(t *testing.T) {
 		})
 		fill(t, p, 1)
 		s.deaf.Store(true)
-		time.Sleep(6 * time.Second)
+		pass(6 * time.Second)
 		if st := p.Stats(); st.Checking != 1 || st.Idle != 0 {
 			t.Errorf("during its heartbeat the connection counts as %+v", st)
 		}
-		time.Sleep(4 * time.Second)
+		pass(4 * time.Second)
 		if st := p.Stats(); st.Open != 0 || st.Closed[conn.Heartbeat] != 1 {
 			t.Errorf("after a heartbeat without an answer in 3.2 s: %+v", st)
 		}
@@ -121,7 +121,7 @@ func TestHeartbeatsKeepIdleConnectionsProven(t *testing.T) {
 		s := &fakeServer{}
 		p := newPool(t, s, func(c *pool.Config[*fake]) { c.Limits.HeartbeatEvery = 5 * time.Second })
 		fill(t, p, 10)
-		time.Sleep(61 * time.Second)
+		pass(61 * time.Second)
 		if n := s.pings.Load(); n < 10*11 || n > 10*13 {
 			t.Errorf("10 connections were pinged %d times in 61 s, at one ping in 5 s", n)
 		}
@@ -138,11 +138,11 @@ func TestIdlePoolSleeps(t *testing.T) {
 		p := newPool(t, s, func(c *pool.Config[*fake]) { c.Limits.MaxIdleTime, c.Limits.MaxLifetime = -1, -1 })
 		for range 10 { // ten connections whose heartbeats are not due together
 			fill(t, p, p.Stats().Open+1)
-			time.Sleep(2 * time.Second)
+			pass(2 * time.Second)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		before := p.Looks()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		looks, pings := p.Looks()-before, s.pings.Load()
 		if pings < 1000 {
 			t.Errorf("ten idle connections were pinged %d times in an hour, at one in 30 s", pings)
@@ -164,7 +164,7 @@ func TestAtMostATenthIsCheckedAtOnceAndNoneWhileSomebodyWaits(t *testing.T) {
 		fill(t, p, 40)
 		most := 0
 		for range 1000 {
-			time.Sleep(5 * time.Millisecond)
+			pass(5 * time.Millisecond)
 			most = max(most, p.Stats().Checking)
 		}
 		if most == 0 || most > 4 {
@@ -181,7 +181,7 @@ func TestAtMostATenthIsCheckedAtOnceAndNoneWhileSomebodyWaits(t *testing.T) {
 			// Each return serves the waiter or rests; while somebody waits nothing may be pinged.
 			_ = l.Info()
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		if n := s.pings.Load() - before; n != 0 {
 			t.Errorf("%d heartbeats while somebody waited", n)
 		}
@@ -256,13 +256,13 @@ func TestChangedIdentityEndsEveryOlderConnection(t *testing.T) {
 			c.Identity = func(_ context.Context, f *fake) (string, error) { return *f.server.identity.Load(), nil }
 		})
 		fill(t, p, 4)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if st := p.Stats(); st.Idle != 4 || st.Generation != 1 {
 			t.Fatalf("the same server was taken for another: %+v", st)
 		}
 		other := "db1/replica"
 		s.identity.Store(&other)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		st := p.Stats()
 		if st.Generation != 2 || st.Closed[conn.Identity] != 4 {
 			t.Errorf("after a change of role: generation %d, closed %v", st.Generation, st.Closed)
@@ -284,7 +284,7 @@ func TestBehindABalancerNothingIsInvalidated(t *testing.T) {
 			}
 		})
 		fill(t, p, 6)
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		if st := p.Stats(); st.Generation != 1 || st.Idle != 6 || st.Dials != 6 {
 			t.Errorf("two servers behind one address: %+v", st)
 		}

@@ -25,6 +25,9 @@ func (p *Pool[T]) bury(e *entry[T], w conn.Word, cause conn.Cause, err error) bo
 		p.dialedLocked()
 	}
 	p.recordLocked(death)
+	if w.State() != conn.Idle { // for idle ones it was noted when they were taken out of the store
+		p.oweLocked(cause, 1)
+	}
 	e.closing = death.Cause
 	start := p.closers < p.rules.Load().MaxClosing
 	if start {

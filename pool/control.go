@@ -96,6 +96,7 @@ func (p *Pool[T]) invalidate(why conn.Cause, cause error) {
 	r.generation++
 	p.rules.Store(&r)
 	idle := p.takeAllIdleLocked()
+	p.oweLocked(why, len(idle))
 	p.mu.Unlock()
 	p.emit(Event{Kind: PoolCleared, Generation: r.generation, Cause: why, Err: cause})
 	p.buryAll(idle, why, cause)

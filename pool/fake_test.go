@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -105,6 +106,12 @@ func sleep(ctx context.Context, ns int64) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// pass lets virtual time go by, and whatever became due meanwhile happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 func failWith(err error) *error { return &err }

@@ -17,6 +17,7 @@ import (
 type Lease[T any] struct {
 	e   *entry[T]
 	seq uint64
+	h   *handle // nil when this lease was not sampled
 }
 
 var errZeroLease = fmt.Errorf("%w: this is the zero Lease, which Acquire never returns without an error", ErrMisuse)
@@ -85,6 +86,7 @@ func (l Lease[T]) Release() {
 	}
 	e.touch(p.now())
 	if p.gate.Load() != 0 || !p.keeps(e, w) {
+		l.h.returned()
 		if !p.handBack(e, w) {
 			p.misused(l, "returned")
 		}
@@ -94,6 +96,7 @@ func (l Lease[T]) Release() {
 		p.misused(l, "returned")
 		return
 	}
+	l.h.returned()
 	p.put(e)
 }
 
@@ -149,6 +152,7 @@ func (l Lease[T]) Discard(cause error) {
 		p.misused(l, "discarded")
 		return
 	}
+	l.h.returned()
 	p.emitReturned(e)
 	if !p.bury(e, w, causeOf(cause), cause) {
 		p.misused(l, "discarded")
@@ -178,6 +182,7 @@ func (p *Pool[T]) releaseFull(l Lease[T]) {
 		p.misused(l, "returned")
 		return
 	}
+	l.h.returned()
 	p.emitReturned(e)
 	e.touch(p.now())
 	if p.cfg.Reset != nil && p.keeps(e, w) {

@@ -23,10 +23,10 @@ func TestLifetimesEndSpreadOutAndOnHotPoolsToo(t *testing.T) {
 		start := time.Now()
 		fill(t, p, 20)
 		for time.Since(start) < 99*time.Second {
-			time.Sleep(200 * time.Millisecond)
+			pass(200 * time.Millisecond)
 			acquire(t, p).Release()
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		ended := seen.of(pool.ConnectionClosed)
 		if len(ended) < 20 {
 			t.Fatalf("%d of 20 connections ended within their lifetime of 100 s", len(ended))
@@ -64,8 +64,7 @@ func TestQuietPoolSettlesAtTheElasticBand(t *testing.T) {
 					cfg.Limits = pool.Limits{MaxOpen: 20, KeepWarm: c.keepWarm, MinIdle: c.min, MaxIdleTime: time.Minute, MaxLifetime: -1}
 				})
 				fill(t, p, 20)
-				time.Sleep(10 * time.Minute)
-				synctest.Wait()
+				pass(10 * time.Minute)
 				if st := p.Stats(); st.Idle != c.want {
 					t.Errorf("after ten quiet minutes %d connections are idle, want %d", st.Idle, c.want)
 				}
@@ -85,8 +84,7 @@ func TestIdleAboveTheBandIsTrimmedOverTimeAndNotAtOnce(t *testing.T) {
 		}
 		last := 50
 		for range 1200 {
-			time.Sleep(100 * time.Millisecond)
-			synctest.Wait() // heartbeats are over
+			pass(100 * time.Millisecond)
 			n := p.Stats().Idle
 			if last-n > 4 { // a tenth of what is over KeepWarm
 				t.Errorf("%d connections were closed together", last-n)
@@ -108,11 +106,44 @@ func TestMinIdleIsRefilledAtOnce(t *testing.T) {
 			t.Fatalf("a new pool has %d idle connections, want MinIdle (3)", st.Idle)
 		}
 		l := acquire(t, p)
-		time.Sleep(20 * time.Millisecond)
+		pass(20 * time.Millisecond)
 		if st := p.Stats(); st.Idle != 3 || st.InUse != 1 {
 			t.Errorf("20 ms after a loan %d are idle, want 3", st.Idle)
 		}
 		l.Discard(errors.New("broken"))
+	})
+}
+
+func TestFailOverDoesNotDialTheWholeMinIdleAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		p := newPool(t, s, func(c *pool.Config[*fake]) {
+			c.Limits = pool.Limits{MaxOpen: 60, MinIdle: 50, MaxDialing: 50, ReconnectPerSecond: 10}
+		})
+		synctest.Wait()
+		if n := s.dials.Load(); n != 50 {
+			t.Fatalf("a new pool dialled %d times, want MinIdle (50) at once", n)
+		}
+		p.Invalidate(errors.New("fail-over"))
+		pass(time.Second)
+		if n := s.dials.Load() - 50; n < 8 || n > 12 {
+			t.Errorf("in the second after a fail-over %d connections were dialled, want about 10", n)
+		}
+		began := time.Now()
+		var leases []pool.Lease[*fake]
+		for range 30 { // callers do not wait for the budget
+			leases = append(leases, acquire(t, p))
+		}
+		if took := time.Since(began); took > 10*time.Millisecond {
+			t.Errorf("callers waited %v for the reconnect budget", took)
+		}
+		for _, l := range leases {
+			l.Release()
+		}
+		pass(6 * time.Second)
+		if st := p.Stats(); st.Idle < 50 {
+			t.Errorf("seven seconds after the fail-over %d of MinIdle (50) are idle", st.Idle)
+		}
 	})
 }
 
@@ -171,7 +202,7 @@ func TestCancelledCallerDoesNotWasteItsDial(t *testing.T) {
 		if _, err := p.Acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("Acquire: %v", err)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if st := p.Stats(); st.Idle != 1 || s.dials.Load() != 1 {
 			t.Errorf("the dial of a caller who went away left %+v", st)
 		}
@@ -303,12 +334,12 @@ func TestClosingConnectionFreesItsPlaceAndClosesAreBounded(t *testing.T) {
 		if n := s.open.Load(); n > 2+3 {
 			t.Errorf("%d sockets are open, at most MaxOpen + MaxClosing (5) may be", n)
 		}
-		time.Sleep(4 * time.Second)
+		pass(4 * time.Second)
 		if st := p.Stats(); st.Closing != 0 {
 			t.Errorf("after 4 s %d closes are still counted", st.Closing)
 		}
 		s.closeTime.Store(0)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 	})
 }
 
@@ -377,7 +408,7 @@ func TestLongHeldLeaseIsReportedOnceWithItsStack(t *testing.T) {
 		seen := &log{}
 		p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) { c.Observer, c.Limits.LeakAfter = seen, 10*time.Second })
 		l := acquire(t, p)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		told := seen.of(pool.Leaked)
 		if len(told) != 1 || !told[0].Held || told[0].Duration < 10*time.Second || told[0].Duration > 12*time.Second ||
 			!strings.Contains(told[0].Stack, "TestLongHeldLease") {

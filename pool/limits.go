@@ -28,6 +28,10 @@ type Limits struct {
 	MaxDialing int
 	// MaxClosing is the greatest number of closes at the same time; further ones wait and hold their place. 0: 8.
 	MaxClosing int
+	// ReconnectPerSecond is how many connections a second are dialled anew in place of those that the pool itself ended for their lifetime,
+	// their generation or their server's identity, while nobody waits for them: a fail-over must not meet every pool's whole MinIdle at
+	// once. Callers who wait are dialled for at once, and so is what a loan takes from MinIdle. 0: 20. Negative: without limit.
+	ReconnectPerSecond int
 	// MaxUses is how many times one connection is lent. 0: without limit.
 	MaxUses int
 	// MaxLifetime is the age past which a connection is not lent again. 0: 30 minutes. Negative: without limit.
@@ -59,6 +63,7 @@ const (
 	DefaultMaxWaiters       = 1 << 16
 	DefaultMaxDialing       = 4
 	DefaultMaxClosing       = 8
+	DefaultReconnects       = 20
 	DefaultKeepWarmElastic  = 0.8
 	DefaultMaxLifetime      = 30 * time.Minute
 	DefaultMaxIdleTime      = 10 * time.Minute
@@ -77,6 +82,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	l.MaxWaiters = orInt(l.MaxWaiters, DefaultMaxWaiters)
 	l.MaxDialing = orInt(l.MaxDialing, DefaultMaxDialing)
 	l.MaxClosing = orInt(l.MaxClosing, DefaultMaxClosing)
+	l.ReconnectPerSecond = orInt(l.ReconnectPerSecond, DefaultReconnects)
 	l.MaxLifetime = orTime(l.MaxLifetime, DefaultMaxLifetime)
 	l.MaxLifetimeJitter = orTime(l.MaxLifetimeJitter, max(l.MaxLifetime/10, 0))
 	l.MaxIdleTime = orTime(l.MaxIdleTime, DefaultMaxIdleTime)

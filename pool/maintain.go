@@ -207,6 +207,7 @@ func (r *rounds[T]) idleLocked(p *Pool[T], rules *rules, now int64) {
 		switch {
 		case cause != conn.None:
 			p.idle.remove(at)
+			p.oweLocked(cause, 1)
 			r.ends = append(r.ends, ending[T]{e: at, w: at.cell.Load(), cause: cause})
 		case rules.HeartbeatEvery > 0 && at.quiet(now) >= int64(rules.HeartbeatEvery) && beats > 0 && p.queue.n == 0:
 			beats--

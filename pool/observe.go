@@ -46,4 +46,5 @@ func here(skip int) string {
 var (
 	errTurnedAway = errors.New("turned away")
 	errWaitedLong = errors.New("waited for Limits.AcquireTimeout")
+	errLost       = errors.New("its lease was lost: nobody can return it any more")
 )

@@ -71,6 +71,8 @@ type Pool[T any] struct {
 	warm     int           // WarmUp's target; 0 when nobody warms up
 	changed  chan struct{} // closed when a dial or close ends; nil when nobody waits for that
 	backoff  backoff
+	debt     float64 // replacements that wait for Limits.ReconnectPerSecond, as of debtAt
+	debtAt   int64
 	doubt    bool  // the newest check failed: do not count on the others
 	excess   bool  // places is greater than MaxOpen, and the gate is shut for it
 	nextPass int64 // when the maintenance goroutine looks at all connections next

@@ -63,7 +63,7 @@ func TestSharedWaiterIsServedByAReturnAndByMoreRoom(t *testing.T) {
 		first.Release()
 		second := <-got
 		n.Store(2) // the peer allows one more stream, and nobody returns anything
-		time.Sleep(50 * time.Millisecond)
+		pass(50 * time.Millisecond)
 		third := <-got
 		second.Release()
 		third.Release()

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"math"
 	"time"
 
 	"herz.example/herz/conn"
@@ -168,10 +169,37 @@ func (p *Pool[T]) wantLocked(r *rules) int {
 	}
 	need := p.queue.n
 	if r.MinIdle > 0 {
-		need += r.MinIdle
 		supply += p.idleLocked()
+		need += r.MinIdle
+		if need > supply {
+			need -= min(p.debtLocked(r), need-supply, r.MinIdle)
+		}
 	}
 	return max(need-supply, p.warm-p.places)
+}
+
+// oweLocked notes that n connections end by a decision that can meet many at once, so that their replacement is subject to the budget.
+// It comes before the first of them is buried, because a burial looks for what is missing.
+func (p *Pool[T]) oweLocked(cause conn.Cause, n int) {
+	switch cause {
+	case conn.MaxLifetime, conn.Generation, conn.Identity:
+		p.debtLocked(p.rules.Load())
+		p.debt += float64(n)
+	default:
+	}
+}
+
+// debtLocked is how many replacements have to wait for the budget. It is paid off by time.
+func (p *Pool[T]) debtLocked(r *rules) int {
+	now := p.exact()
+	if paid := float64(now-p.debtAt) / float64(time.Second) * float64(r.ReconnectPerSecond); r.ReconnectPerSecond < 0 || paid >= p.debt {
+		p.debt = 0
+	} else {
+		p.debt -= paid
+		p.wakeLocked(now + int64(time.Second)/int64(r.ReconnectPerSecond))
+	}
+	p.debtAt = now
+	return int(math.Ceil(p.debt))
 }
 
 // idleLocked is the number of connections that rest in the store.

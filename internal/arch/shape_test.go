@@ -19,6 +19,7 @@ var arrows = map[string][]string{
 	"pool":          {"conn", "guard"},
 	"herzsql":       {"conn", "guard", "pool"},
 	"board":         {"conn", "guard", "pool"},
+	"herztest":      {"conn", "guard", "pool"},
 }
 
 // modules are the nested modules, which never see the root's internal packages.
