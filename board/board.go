@@ -62,9 +62,10 @@ func (c Config) withDefaults() Config {
 // Board is an http.Handler that shows pools. It is made by New and needs no closing: it has a goroutine only while a
 // request for events is being served.
 type Board struct {
-	cfg  Config
-	born time.Time
-	hub  hub
+	cfg       Config
+	born      time.Time
+	hub       hub
+	shutdowns shutdowns
 
 	// mu guards shown. No source is called under it.
 	mu    sync.RWMutex

@@ -232,3 +232,54 @@ func TestComingAndGoingLeavesNothing(t *testing.T) {
 		t.Error("nobody was shown anything")
 	}
 }
+
+// TestOpenPageHoldsUpNoGracefulEnd: Shutdown waits for every handler, and must not wait for somebody to close a page.
+func TestOpenPageHoldsUpNoGracefulEnd(t *testing.T) {
+	b := board.New(board.Config{Every: time.Hour})
+	s := httptest.NewServer(b)
+	defer s.Close()
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	var pages []*bufio.Reader
+	for range 2 {
+		events, leave := watch(t, s.URL)
+		defer leave()
+		next(t, events)
+		pages = append(pages, events)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for range 2 { // a second call is allowed
+		if err := s.Config.Shutdown(ctx); err != nil {
+			t.Fatalf("with open pages the server does not end: %v", err)
+		}
+	}
+	for _, events := range pages {
+		if rest, err := io.ReadAll(events); err != nil || len(rest) > 0 {
+			t.Errorf("a stream ends with %q, %v; want the plain end", rest, err)
+		}
+	}
+}
+
+// TestGracefulEndOfOneServerLeavesTheOthers: one board may be mounted on several servers.
+func TestGracefulEndOfOneServerLeavesTheOthers(t *testing.T) {
+	b := board.New(board.Config{Every: 100 * time.Millisecond})
+	ending, staying := httptest.NewServer(b), serve(t, b)
+	defer ending.Close()
+	gone, leaveGone := watch(t, ending.URL)
+	defer leaveGone()
+	next(t, gone)
+	kept, leaveKept := watch(t, staying)
+	defer leaveKept()
+	next(t, kept)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := ending.Config.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for range backlogAndMore {
+		next(t, kept)
+	}
+}
+
+// backlogAndMore is more events than can have waited in a stream.
+const backlogAndMore = 5

@@ -93,9 +93,12 @@ func (b *Board) serveEvents(w http.ResponseWriter, r *http.Request) {
 	stream := http.NewResponseController(w)
 	// Not every ResponseWriter has deadlines; those of net/http have.
 	_ = stream.SetReadDeadline(time.Time{})
+	over := b.shutdowns.of(r)
 	for {
 		select {
 		case <-r.Context().Done():
+			return
+		case <-over:
 			return
 		case event, more := <-watch.events:
 			if !more || send(w, stream, event) != nil {

@@ -30,32 +30,35 @@ export function Wall({ label, live, endings = [], stay = 20 }: Props) {
     to.focus();
   };
 
-  if (tiles.length === 0) return <p class="wall-empty">No connection is open.</p>;
   return (
     <>
-      <div class="wall" role="group" aria-label={`${label}: one button a connection; arrow keys move`} ref={box} onKeyDown={move}>
-        {slots.map((t, i) =>
-          t === null ? (
-            <span class="tile tile-free" key={`free-${i}`} aria-hidden="true" />
-          ) : (
-            <button
-              key={t.id}
-              type="button"
-              class={`tile ${lookOf(t)}`}
-              tabIndex={t.id === stop ? 0 : -1}
-              aria-label={nameOf(t)}
-              title={titleOf(t)}
-              onFocus={() => setChosen(t.id)}
-              onClick={() => setOpen(t)}
-            >
-              {t.state === "idle" && <span class="tile-bar" style={{ height: `${Math.round(fill(t.idle) * 100)}%` }} />}
-              <span class="tile-letter" aria-hidden="true">
-                {letterOf(t)}
-              </span>
-            </button>
-          ),
-        )}
-      </div>
+      {tiles.length === 0 ? (
+        <p class="wall-empty">No connection is open.</p>
+      ) : (
+        <div class="wall" role="group" aria-label={`${label}: one button a connection; arrow keys move`} ref={box} onKeyDown={move}>
+          {slots.map((t, i) =>
+            t === null ? (
+              <span class="tile tile-free" key={`free-${i}`} aria-hidden="true" />
+            ) : (
+              <button
+                key={t.id}
+                type="button"
+                class={`tile ${lookOf(t)}`}
+                tabIndex={t.id === stop ? 0 : -1}
+                aria-label={nameOf(t)}
+                title={titleOf(t)}
+                onFocus={() => setChosen(t.id)}
+                onClick={() => setOpen(t)}
+              >
+                {t.state === "idle" && <span class="tile-bar" style={{ height: `${Math.round(fill(t.idle) * 100)}%` }} />}
+                <span class="tile-letter" aria-hidden="true">
+                  {letterOf(t)}
+                </span>
+              </button>
+            ),
+          )}
+        </div>
+      )}
       {shown !== null && <Card of={label} tile={shown} onClose={() => setOpen(null)} />}
     </>
   );

@@ -17,11 +17,12 @@ export function Board() {
   const held = useRef(false);
   held.current = paused;
 
-  const link = useStream<Snapshot>("api/events", (snap) => {
+  const take = (snap: Snapshot) => {
     newest.current = next(newest.current, snap);
     if (!held.current) setView(newest.current);
     return true;
-  });
+  };
+  const link = useStream("api/events", take, (snap) => snap.every_seconds);
   const pause = () => {
     if (paused) setView(newest.current);
     setPaused(!paused);

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { causeOf } from "../causes";
-import { clock, seconds } from "../format";
+import { bytes, clock, seconds } from "../format";
 import type { Ending } from "./history";
 
 const shownMax = 200;
@@ -52,7 +52,7 @@ export function Endings({ endings, pools }: { endings: Ending[]; pools: string[]
       {wanted.length === 0 ? (
         <p class="hint">{endings.length === 0 ? "None has ended yet." : "None matches the filter."}</p>
       ) : (
-        <ol class="log">
+        <ol class="log" tabIndex={0} aria-label="Connections that ended, newest first">
           {wanted.slice(0, shownMax).map((e) => (
             <Row key={e.key} ending={e} />
           ))}
@@ -79,7 +79,7 @@ function Row({ ending }: { ending: Ending }) {
 }
 
 function line({ death }: Ending): string {
-  const sent = death.bytes_sent > 0 ? `, ${death.bytes_sent} bytes of a request had left` : "";
+  const sent = death.bytes_sent > 0 ? `, ${bytes(death.bytes_sent)} of a request had left` : "";
   const kernel = death.errno !== 0 ? ` (${death.errno_words})` : "";
   const detail = death.detail === "" ? "" : ` – ${death.detail}`;
   const peer = death.peer === "" ? "" : ` to ${death.peer}`;

@@ -9,7 +9,7 @@ export function LogList({ lines }: { lines: Line[] }) {
   return (
     <section aria-label="What happened">
       <h2>What happened</h2>
-      <ol class="log">
+      <ol class="log" tabIndex={0} aria-label="What happened, newest first">
         {newest.map((l, i) => (
           <li class={`log-row log-${l.kind}`} key={`${l.t}/${l.client}/${i}`}>
             <span class="log-time">{l.t.toFixed(1)} s</span>

@@ -11,12 +11,15 @@ import { LogList } from "./log";
 import { Timeline } from "./timeline";
 import { VerdictBox } from "./verdict";
 
+const everySeconds = 0.25; // between two events
+
 export function Page() {
   const [demo, setDemo] = useState<Full | null>(null);
-  const link = useStream<Demo>("api/demo/events", (state) => {
+  const take = (state: Demo) => {
     setDemo(full(state));
     return !state.done;
-  });
+  };
+  const link = useStream("api/demo/events", take, () => everySeconds);
   return (
     <>
       <header class="top">
