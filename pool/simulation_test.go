@@ -170,19 +170,41 @@ func simulate(t *testing.T, seed uint64, virtual time.Duration) {
 	}
 }
 
-// TestHoursOfFaults runs the pool for simulated hours. A run that fails says its seed; HERZ_SEED=n repeats it.
-func TestHoursOfFaultsBreakNoPromise(t *testing.T) {
-	seeds := []uint64{rand.Uint64(), 1, 2, 3, 4, 5}
-	if s := os.Getenv("HERZ_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("HERZ_SEED is %q, which is no number: %v", s, err)
-		}
-		seeds = []uint64{n}
+// number reads a number from the environment.
+func number(t *testing.T, name string, fallback uint64) uint64 {
+	t.Helper()
+	s := os.Getenv(name)
+	if s == "" {
+		return fallback
 	}
-	for _, seed := range seeds {
-		t.Run("seed="+strconv.FormatUint(seed, 10), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { simulate(t, seed, 2*time.Hour) })
-		})
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("%s is %q, which is no number: %v", name, s, err)
+	}
+	return n
+}
+
+// runSeed simulates one seed. A run that fails says its seed in its name; HERZ_SEED=n repeats it.
+func runSeed(t *testing.T, seed uint64, virtual time.Duration) {
+	t.Run("seed="+strconv.FormatUint(seed, 10), func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { simulate(t, seed, virtual) })
+	})
+}
+
+func TestHoursOfFaultsBreakNoPromise(t *testing.T) {
+	if seed := number(t, "HERZ_SEED", 0); seed != 0 {
+		runSeed(t, seed, 2*time.Hour)
+		return
+	}
+	for _, seed := range []uint64{rand.Uint64(), 1, 2, 3} {
+		runSeed(t, seed, 2*time.Hour)
+	}
+}
+
+// TestThousandWorldsOfFaultsBreakNoPromise runs many short lives; HERZ_SEEDS=n runs more of them.
+func TestThousandWorldsOfFaultsBreakNoPromise(t *testing.T) {
+	first := rand.Uint64() >> 1
+	for i := range number(t, "HERZ_SEEDS", 1000) {
+		runSeed(t, first+i, 2*time.Minute)
 	}
 }
