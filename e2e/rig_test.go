@@ -198,6 +198,8 @@ func survive(t *testing.T, db *sql.DB) {
 		calls = append(calls, ask(t, db))
 	}
 	longest := noErrors(t, calls)
+	// A ping that keeps nobody waiting any more may go on for its whole time.
+	within(2*budget, func() bool { return len(view.Deaths()) >= connections })
 	deaths := view.Deaths()
 	if len(deaths) < connections {
 		t.Errorf("the fault killed %d connections, want all %d", len(deaths), connections)
