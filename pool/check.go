@@ -93,13 +93,7 @@ func (p *Pool[T]) runCheck(ctx context.Context, e *entry[T], w conn.Word, c *che
 	now := p.exact()
 	took := now - c.began
 	p.mu.Lock()
-	if !c.cut {
-		c.cut = true
-		p.checking--
-	}
-	e.check = nil
 	p.doubt = err != nil
-	p.noteLocked()
 	p.mu.Unlock()
 	if c.kind == pinging {
 		p.beat(e, took, err)
@@ -150,6 +144,17 @@ func (p *Pool[T]) beat(e *entry[T], took int64, err error) {
 		e.rtt.Store(took)
 	}
 	p.emit(Event{Kind: Heartbeat, Conn: e.id, Generation: e.gen, Duration: time.Duration(took), Err: err})
+}
+
+// checkedLocked counts the end of e's check, in the same moment in which e becomes something else: were there a gap, a waiter would
+// see neither a check nor a connection and dial. A check that was cut was counted then, and is kept for the close to stop it.
+func (p *Pool[T]) checkedLocked(e *entry[T]) {
+	if e.check == nil || e.check.cut {
+		return
+	}
+	e.check = nil
+	p.checking--
+	p.noteLocked()
 }
 
 // cutLocked gives up the check of e, if it has kept somebody waiting for too long. The caller buries e if this returns true.

@@ -290,3 +290,18 @@ func TestBehindABalancerNothingIsInvalidated(t *testing.T) {
 		}
 	})
 }
+
+func TestWaiterForAPingDoesNotDialBesideIt(t *testing.T) {
+	for range 200 {
+		synctest.Test(t, func(t *testing.T) {
+			s := &fakeServer{}
+			p := newPool(t, s, nil)
+			fill(t, p, 1)
+			pass(1100 * time.Millisecond)
+			acquire(t, p).Release()
+			if n := s.dials.Load(); n != 1 {
+				t.Errorf("a connection was pinged for a caller and answered at once, and %d were dialled beside it", n-1)
+			}
+		})
+	}
+}

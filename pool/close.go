@@ -21,9 +21,7 @@ func (p *Pool[T]) bury(e *entry[T], w conn.Word, cause conn.Cause, err error) bo
 	}
 	death := p.deathOf(e, w, cause, err)
 	p.mu.Lock()
-	if w.State() == conn.Dialing {
-		p.dialedLocked()
-	}
+	p.leftLocked(e, w)
 	p.recordLocked(death)
 	if w.State() != conn.Idle { // for idle ones it was noted when they were taken out of the store
 		p.oweLocked(cause, 1)

@@ -106,9 +106,8 @@ func (p *Pool[T]) placeSharedLocked(e *entry[T], w conn.Word) (moved, died bool)
 			return false, false
 		}
 	}
-	if w.State() == conn.Dialing {
-		p.dialedLocked()
-	}
+	p.leftLocked(e, w)
+	e.check = nil // also one that was to be cut and was answered just in time
 	p.insertLocked(e)
 	if e.dead() {
 		p.idle.remove(e)

@@ -49,9 +49,8 @@ func (p *Pool[T]) placeLocked(e *entry[T], w conn.Word) (moved, died bool) {
 	if !moved {
 		return false, false
 	}
-	if w.State() == conn.Dialing {
-		p.dialedLocked()
-	}
+	p.leftLocked(e, w)
+	e.check = nil // also one that was to be cut and was answered just in time
 	if waited {
 		return true, false
 	}
@@ -62,6 +61,17 @@ func (p *Pool[T]) placeLocked(e *entry[T], w conn.Word) (moved, died bool) {
 	}
 	p.wakeLocked(p.dueOf(e, p.rules.Load()))
 	return true, false
+}
+
+// leftLocked counts that e is no longer what its word w says: being dialled, or being checked.
+func (p *Pool[T]) leftLocked(e *entry[T], w conn.Word) {
+	switch w.State() {
+	case conn.Dialing:
+		p.dialedLocked()
+	case conn.Checking:
+		p.checkedLocked(e)
+	default:
+	}
 }
 
 // unfitness is why e must not be lent again after the lease w; None when it may.
