@@ -67,6 +67,7 @@ func (p *Pool[T]) beginCheck(e *entry[T], w conn.Word, kind checkKind) *check {
 		return nil
 	}
 	e.check = c
+	p.settledLocked(e)
 	p.checking++
 	p.mu.Unlock()
 	if p.clock.Load() == 0 {

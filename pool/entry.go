@@ -42,7 +42,7 @@ type entry[T any] struct {
 	closing    conn.Cause
 	check      *check
 	doomed     conn.Cause          // shared mode: why it takes no more leases
-	lending    bool                // shared mode: a pump is looking at it
+	lending    bool                // a pump is looking at it
 	tickets    map[uint64]struct{} // shared mode: leases that are out
 	leakSeen   uint64              // number of the lease that was last reported as long held
 }

@@ -80,11 +80,15 @@ func (p *Pool[T]) serve(now int64, used bool) int64 {
 	p.looks++
 	var work rounds[T]
 	work.strayLocked(p)
+	if oldest := p.idle.tail; oldest != nil {
+		// What came back through a slot told nobody, and can be one too many.
+		p.nextPass = min(p.nextPass, p.dueOf(oldest, p.rules.Load()))
+	}
 	p.expireLocked(now)
 	if p.queue.n > 0 && p.checking > 0 {
 		work.cutLocked(p, now)
 	}
-	if now >= p.nextPass || !used {
+	if now >= max(p.nextPass, p.passedAt) || !used {
 		work.passLocked(p, now)
 	}
 	if used {
@@ -182,7 +186,8 @@ func (r *rounds[T]) passLocked(p *Pool[T], now int64) {
 	if p.backoff.until > now && p.wantLocked(rules) > 0 {
 		next = min(next, p.backoff.until)
 	}
-	p.nextPass = max(next, now+int64(passEvery)+int64(len(p.all))*int64(passEach))
+	p.passedAt = now + int64(passEvery) + int64(len(p.all))*int64(passEach)
+	p.nextPass = max(next, p.passedAt)
 }
 
 // idleLocked takes out the idle connections whose time has come, oldest first.

@@ -66,6 +66,7 @@ type Pool[T any] struct {
 	places   int    // connections that hold a place: being dialled or open, and not closing
 	dialing  int
 	checking int // checks under way
+	lending  int // idle connections in the hands of a pump, which will lend them in a moment
 	closers  int // closes under way
 	toClose  []*entry[T]
 	warm     int           // WarmUp's target; 0 when nobody warms up
@@ -76,6 +77,7 @@ type Pool[T any] struct {
 	doubt    bool  // the newest check failed: do not count on the others
 	excess   bool  // places is greater than MaxOpen, and the gate is shut for it
 	nextPass int64 // when the maintenance goroutine looks at all connections next
+	passedAt int64 // when it may do so at the earliest, after the look before
 	asleep   int64 // until when it sleeps, with the clock stopped; 0 while it ticks
 	nextTrim int64
 	looks    uint64 // of the maintenance goroutine, for tests

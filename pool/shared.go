@@ -113,7 +113,7 @@ func (p *Pool[T]) placeSharedLocked(e *entry[T], w conn.Word) (moved, died bool)
 		p.idle.remove(e)
 		return true, true
 	}
-	p.wakeLocked(p.dueOf(e, p.rules.Load()))
+	p.restLocked(e)
 	return true, false
 }
 
@@ -131,7 +131,7 @@ func (p *Pool[T]) pumpShared() {
 			p.mu.Unlock()
 			return
 		}
-		e.lending = true
+		p.takenLocked(e)
 		state := e.cell.Load().State()
 		p.mu.Unlock()
 		v, cause := p.examine(e, p.rules.Load(), p.now())
@@ -151,7 +151,7 @@ func (p *Pool[T]) pumpShared() {
 // offer ends the look at e: it lends it, leaves it out, or closes it. False: there is no use in going on now.
 func (p *Pool[T]) offer(e *entry[T], v verdict, cause conn.Cause, room int) bool {
 	p.mu.Lock()
-	e.lending = false
+	p.settledLocked(e)
 	w := e.cell.Load()
 	idle := w.State() == conn.Idle
 	switch {

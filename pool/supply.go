@@ -59,12 +59,34 @@ func (p *Pool[T]) placeLocked(e *entry[T], w conn.Word) (moved, died bool) {
 		p.idle.remove(e)
 		return true, true
 	}
-	p.wakeLocked(p.dueOf(e, p.rules.Load()))
+	p.restLocked(e)
 	return true, false
 }
 
-// leftLocked counts that e is no longer what its word w says: being dialled, or being checked.
+// takenLocked marks an entry that a pump took out of the store: it is still a supply, so that nobody dials in its place.
+func (p *Pool[T]) takenLocked(e *entry[T]) {
+	e.lending = true
+	p.lending++
+}
+
+// settledLocked ends takenLocked.
+func (p *Pool[T]) settledLocked(e *entry[T]) {
+	if e.lending {
+		e.lending = false
+		p.lending--
+	}
+}
+
+// restLocked sees to it that the maintenance goroutine comes when e is due, which rests now, or when the oldest is: one more idle connection
+// can be one too many.
+func (p *Pool[T]) restLocked(e *entry[T]) {
+	r := p.rules.Load()
+	p.wakeLocked(min(p.dueOf(e, r), p.dueOf(p.idle.tail, r)))
+}
+
+// leftLocked counts that e is no longer what its word w says, being dialled or being checked, nor in the hands of a pump.
 func (p *Pool[T]) leftLocked(e *entry[T], w conn.Word) {
+	p.settledLocked(e)
 	switch w.State() {
 	case conn.Dialing:
 		p.dialedLocked()
@@ -114,6 +136,7 @@ func (p *Pool[T]) pump() {
 			p.mu.Unlock()
 			return
 		}
+		p.takenLocked(e)
 		p.mu.Unlock()
 		w := e.cell.Load()
 		switch v, cause := p.examine(e, p.rules.Load(), p.now()); v {
@@ -137,6 +160,7 @@ func (p *Pool[T]) checkForWaiter(e *entry[T], w conn.Word) bool {
 		p.mu.Unlock()
 		return p.startCheck(e, w, pinging)
 	}
+	p.settledLocked(e)
 	cause := conn.None
 	if p.phase != open {
 		cause = conn.Drained
@@ -173,7 +197,7 @@ func (p *Pool[T]) growLocked() {
 
 // wantLocked is the number of connections that are missing.
 func (p *Pool[T]) wantLocked(r *rules) int {
-	supply := p.dialing
+	supply := p.dialing + p.lending
 	if !p.doubt {
 		supply += p.checking
 	}
