@@ -47,7 +47,7 @@ func (p *Pool[T]) releaseShared(l Lease[T], fault error) bool {
 	case buryIt:
 		p.bury(e, w, cause, fault)
 	case resetIt:
-		p.startCheck(e, w, resetting)
+		p.startCheck(e, e.cell.Load(), resetting)
 	case keepIt:
 	}
 	p.pump()
@@ -68,11 +68,13 @@ func (p *Pool[T]) lowerLocked(e *entry[T], w conn.Word, cause conn.Cause) afterL
 	last := w.Leases() == 1
 	switch {
 	case last && cause != conn.None:
+		e.doomed = cause // a pump may be looking at it
 		return buryIt
 	case last && p.cfg.Reset != nil && !e.lending:
 		if e.listed {
 			p.idle.remove(e)
 		}
+		e.cell.Move(w, conn.Idle, 0) // out of every list: nobody finds it
 		return resetIt
 	case last:
 		e.cell.Move(w, conn.Idle, 0)
@@ -154,6 +156,9 @@ func (p *Pool[T]) offer(e *entry[T], v verdict, cause conn.Cause, room int) bool
 	p.settledLocked(e)
 	w := e.cell.Load()
 	idle := w.State() == conn.Idle
+	if e.doomed != conn.None {
+		v, cause = unfit, e.doomed // meanwhile one of its leases ended with a fault
+	}
 	switch {
 	case v == fit && idle && room <= 0:
 		// It takes no lease though it has none: the peer said goodbye, or never allows any. The next dial waits a little.

@@ -150,7 +150,50 @@ func TestSharedLeasesUnderLoadAddUp(t *testing.T) {
 	if st := p.Stats(); st.Leases != 0 || st.InUse != 0 || st.Waiting != 0 {
 		t.Errorf("after all returns: %+v", st)
 	}
-	if err := p.Drain(context.Background()); err != nil {
+	drained(t, p)
+}
+
+// drained ends the pool and fails when a connection is left.
+func drained(t *testing.T, p *pool.Pool[*fake]) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := p.Drain(ctx); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestSharedConnectionThatBreaksWhileItIsLentFurtherIsClosedOnce(t *testing.T) {
+	for range 50 {
+		breakAndShare(t)
+	}
+}
+
+// breakAndShare lends two connections to eight users at once, half of whom find theirs broken each time.
+func breakAndShare(t *testing.T) {
+	t.Helper()
+	p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) {
+		c.Limits.MaxOpen = 2
+		c.Ping = nil
+		c.Shares = func(*fake) int { return 5 }
+	})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 1000 {
+				l, err := p.Acquire(context.Background())
+				if err != nil {
+					t.Errorf("acquire: %v", err)
+					return
+				}
+				if i%2 == 0 {
+					l.Discard(errors.New("broken"))
+				} else {
+					l.Release()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	drained(t, p)
 }
