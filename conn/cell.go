@@ -8,10 +8,11 @@ import (
 // Word is a state with what must change in the same instant: the number of leases out now and the number of the
 // newest lease. The zero Word is a connection that is being dialled and was never lent.
 //
-//	bits 0–7 state | bits 8–23 leases out | bits 24–63 number of the newest lease
+//	bits 0–6 state | bit 7 offered | bits 8–23 leases out | bits 24–63 number of the newest lease
 type Word uint64
 
 const (
+	offered    = 1 << 7
 	leaseShift = 8
 	leaseMask  = 1<<16 - 1
 	seqShift   = 24
@@ -21,7 +22,10 @@ const (
 )
 
 // State is the state in the word.
-func (w Word) State() State { return State(w) }
+func (w Word) State() State { return State(w & (offered - 1)) }
+
+// Offered reports whether the connection is Idle and has no owner, so that whoever claims it first may have it. See [Cell.Offer].
+func (w Word) Offered() bool { return w&offered != 0 }
 
 // Leases is the number of leases out. It is greater than 0 exactly when the state is InUse.
 func (w Word) Leases() int { return int(w >> leaseShift & leaseMask) }
@@ -44,8 +48,7 @@ func (c *Cell) Load() Word { return Word(c.w.Load()) }
 // next number. Move panics on a move that the table of legal moves does not have, and on a number of leases that does
 // not fit the state: both are broken invariants of the caller, never the result of a race.
 func (c *Cell) Move(old Word, to State, leases int) (Word, bool) {
-	from := old.State()
-	if legal[from&7]>>to&1 == 0 || (to == InUse) != (leases > 0) || leases > MaxLeases {
+	if old.Offered() || legal[old&7]>>to&1 == 0 || (to == InUse) != (leases > 0) || leases > MaxLeases {
 		panic(illegal(old, to, leases)) //nolint:forbidigo // a broken invariant of the caller, never the result of a race
 	}
 	next := uint64(old)&^(1<<seqShift-1) | uint64(leases)<<leaseShift | uint64(to)
@@ -53,6 +56,30 @@ func (c *Cell) Move(old Word, to State, leases int) (Word, bool) {
 		next += 1 << seqShift
 	}
 	return Word(next), c.w.CompareAndSwap(uint64(old), next)
+}
+
+// Offer ends the only lease of a connection that is InUse and gives up its ownership: it is Idle, and the first [Cell.Claim] or
+// [Cell.Withdraw] has it. It returns false, and changes nothing, when old is no longer the word. It panics when old is not InUse with
+// one lease. An offer and a claim are one atomic operation each; a connection that rests where only its owner finds it needs neither.
+func (c *Cell) Offer(old Word) bool {
+	if old&(1<<seqShift-1) != Word(InUse)|1<<leaseShift {
+		panic(illegal(old, Idle, 0)) //nolint:forbidigo // a broken invariant of the caller, never the result of a race
+	}
+	return c.w.CompareAndSwap(uint64(old), uint64(old&^(1<<seqShift-1)|Word(Idle)|offered))
+}
+
+// Claim lends an offered connection: it is InUse with one new lease, whose number is in the word returned. It returns false, and changes
+// nothing, when old was not offered or is no longer the word.
+func (c *Cell) Claim(old Word) (Word, bool) {
+	next := old&^(1<<seqShift-1) + 1<<seqShift | 1<<leaseShift | Word(InUse)
+	return next, old.Offered() && c.w.CompareAndSwap(uint64(old), uint64(next))
+}
+
+// Withdraw takes an offered connection back: it is Idle and the caller owns it. It returns false, and changes nothing, when old was
+// not offered or is no longer the word.
+func (c *Cell) Withdraw(old Word) (Word, bool) {
+	next := old &^ offered
+	return next, old.Offered() && c.w.CompareAndSwap(uint64(old), uint64(next))
 }
 
 func illegal(old Word, to State, leases int) string {

@@ -140,6 +140,81 @@ func TestOfManyMoversExactlyOneWins(t *testing.T) {
 	}
 }
 
+func TestOfferedConnectionIsOwnedByTheFirstWhoMovesIt(t *testing.T) {
+	for range 200 {
+		c := reach(t, conn.InUse)
+		if !c.Offer(c.Load()) {
+			t.Fatal("the owner could not offer it")
+		}
+		old := c.Load()
+		if old.State() != conn.Idle || !old.Offered() || old.Leases() != 0 || old.Seq() != 1 {
+			t.Fatalf("an offered connection is %v, offered %v, %d leases, lease %d", old.State(), old.Offered(), old.Leases(), old.Seq())
+		}
+		var won atomic.Int32
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				if w, ok := c.Claim(old); ok {
+					won.Add(1)
+					if w.State() != conn.InUse || w.Leases() != 1 || w.Seq() != 2 || w.Offered() || c.Load() != w {
+						t.Errorf("a claim made it %v with %d leases, lease %d, offered %v", w.State(), w.Leases(), w.Seq(), w.Offered())
+					}
+				}
+			})
+			wg.Go(func() {
+				if w, ok := c.Withdraw(old); ok {
+					won.Add(1)
+					if w.State() != conn.Idle || w.Seq() != 1 || w.Offered() || c.Load() != w {
+						t.Errorf("a withdrawal made it %v, lease %d, offered %v", w.State(), w.Seq(), w.Offered())
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if won.Load() != 1 {
+			t.Fatalf("%d of 4 won", won.Load())
+		}
+	}
+}
+
+func TestOnlyWhatIsOfferedIsClaimedAndOnlyOneLeaseIsOffered(t *testing.T) {
+	for _, s := range conn.States() {
+		c := reach(t, s)
+		before := c.Load()
+		if _, ok := c.Claim(before); ok {
+			t.Errorf("%v was claimed without an offer", s)
+		}
+		if _, ok := c.Withdraw(before); ok {
+			t.Errorf("%v was withdrawn without an offer", s)
+		}
+		offered, panicked := tryOffer(c, before)
+		if fine := s == conn.InUse; offered != fine || panicked == fine {
+			t.Errorf("%v: offered %v, panicked %v", s, offered, panicked)
+		}
+	}
+	two := reach(t, conn.InUse)
+	w, _ := two.Move(two.Load(), conn.InUse, 2)
+	if _, panicked := tryOffer(two, w); !panicked || two.Load() != w {
+		t.Error("a connection with two leases was offered")
+	}
+	c := reach(t, conn.InUse)
+	old := c.Load()
+	c.Offer(old)
+	if c.Offer(old) {
+		t.Error("the same lease was ended twice")
+	}
+	for _, to := range conn.States() {
+		if _, moved, panicked := tryMove(c, to, leases(to)); moved || !panicked {
+			t.Errorf("an offered connection was moved to %v by somebody who does not own it", to)
+		}
+	}
+}
+
+func tryOffer(c *conn.Cell, old conn.Word) (offered, panicked bool) {
+	defer func() { panicked = recover() != nil }()
+	return c.Offer(old), false
+}
+
 func TestMoveDoesNotAllocate(t *testing.T) {
 	c := reach(t, conn.Idle)
 	if n := testing.AllocsPerRun(1000, func() {

@@ -65,15 +65,10 @@ func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 }
 
 func (p *Pool[T]) acquire(ctx context.Context) (Lease[T], error) {
-	if p.gate.Load() != 0 || ctx.Err() != nil {
-		return p.acquireSlow(ctx)
-	}
-	e := p.takeSlot()
-	if e == nil {
-		return p.acquireSlow(ctx)
-	}
-	if l, v := p.lend(e); v == fit {
-		return l, nil
+	if p.gate.Load() == 0 && ctx.Err() == nil {
+		if l, ok := p.grab(); ok {
+			return l, nil
+		}
 	}
 	return p.acquireSlow(ctx)
 }
@@ -160,7 +155,6 @@ func (p *Pool[T]) acquireSlow(ctx context.Context) (Lease[T], error) {
 			p.retire(w)
 			return l, err
 		}
-		p.pump()
 		g, err := p.await(w)
 		if err != nil {
 			p.retire(w)
@@ -185,6 +179,9 @@ func (p *Pool[T]) retire(w *waiter[T]) {
 // takeOrJoin borrows an idle connection when nobody waits for one; otherwise the caller joins the line.
 func (p *Pool[T]) takeOrJoin(w *waiter[T], front bool) (l Lease[T], joined bool, err error) {
 	v := unfit
+	if !front {
+		w.since = p.exact()
+	}
 	for {
 		p.mu.Lock()
 		var e *entry[T]
@@ -193,9 +190,13 @@ func (p *Pool[T]) takeOrJoin(w *waiter[T], front bool) (l Lease[T], joined bool,
 		}
 		if e == nil {
 			joined, err = p.joinAsLocked(w, front)
+			pump := joined && p.supplyLocked()
 			p.mu.Unlock()
 			if errors.Is(err, errTurnedAway) {
 				err = p.exhausted(nil, 0, p.waiting())
+			}
+			if pump {
+				p.pump()
 			}
 			return Lease[T]{}, joined, err
 		}
@@ -218,7 +219,6 @@ func (p *Pool[T]) joinAsLocked(w *waiter[T], front bool) (bool, error) {
 	}
 	if !front {
 		p.books.waits++
-		w.since = p.exact()
 		w.until = never
 		if _, has := w.ctx.Deadline(); !has && r.AcquireTimeout > 0 {
 			w.until = w.since + int64(r.AcquireTimeout)
@@ -234,10 +234,14 @@ func (p *Pool[T]) joinAsLocked(w *waiter[T], front bool) (bool, error) {
 // await waits for w's grant. The wait is bounded by the caller's context or by w.until, which the maintenance goroutine watches.
 func (p *Pool[T]) await(w *waiter[T]) (grant[T], error) {
 	var g grant[T]
-	select {
-	case g = <-w.ch:
-	case <-w.ctx.Done():
-		g = p.abandon(w)
+	if over := w.ctx.Done(); over == nil {
+		g = <-w.ch
+	} else {
+		select {
+		case g = <-w.ch:
+		case <-over:
+			g = p.abandon(w)
+		}
 	}
 	waited := p.exact() - w.since
 	p.waitTime.Add(waited)

@@ -19,6 +19,9 @@ func (p *Pool[T]) bury(e *entry[T], w conn.Word, cause conn.Cause, err error) bo
 	if _, ok := e.cell.Move(w, conn.Stale, 0); !ok {
 		return false
 	}
+	if s := e.at.Load(); s != nil {
+		s.e.CompareAndSwap(e, nil)
+	}
 	death := p.deathOf(e, w, cause, err)
 	p.mu.Lock()
 	p.leftLocked(e, w)

@@ -14,16 +14,17 @@ const never = int64(1<<63 - 1)
 
 // entry is one connection of a pool.
 //
-// Ownership: an entry that rests lies in exactly one place, a slot or the idle list. Whoever takes it out of there owns it and
-// alone may move its state, until it is put back or lent. A lease owns the entry it was given. A check owns the entry too, but
-// the maintenance goroutine may cut it: there the state word decides.
+// Ownership: an entry that rests either is offered, and then whoever moves its word first owns it; or it lies in the idle list, and then
+// whoever takes it out of there owns it. The owner alone may move its state, until it is put back or lent. A lease owns the entry it
+// was given. A check owns the entry too, but the maintenance goroutine may cut it: there the state word decides.
 type entry[T any] struct {
 	cell    conn.Cell
-	guard   *guard.Conn  // nil when none was found; immutable once the dial is over
-	gen     uint64       // generation of the pool when the dial began; immutable
-	expires atomic.Int64 // end of its lifetime, by the pool's clock
-	stamp   atomic.Int64 // when it was last lent or returned, by the pool's clock
-	proven  atomic.Int64 // when a ping last succeeded
+	guard   *guard.Conn             // nil when none was found; immutable once the dial is over
+	gen     uint64                  // generation of the pool when the dial began; immutable
+	expires atomic.Int64            // end of its lifetime, by the pool's clock
+	stamp   atomic.Int64            // when it was last lent or returned, by the pool's clock
+	proven  atomic.Int64            // when a ping last succeeded
+	at      atomic.Pointer[slot[T]] // the slot that pointed to it last
 	pool    *Pool[T]
 	value   T
 

@@ -92,12 +92,24 @@ func (l Lease[T]) Release() {
 		}
 		return
 	}
-	if _, ok := e.cell.Move(w, conn.Idle, 0); !ok {
+	s := p.berth(e)
+	if s == nil {
+		l.h.returned()
+		if !p.handBack(e, w) {
+			p.misused(l, "returned")
+		}
+		return
+	}
+	if !e.cell.Offer(w) {
 		p.misused(l, "returned")
 		return
 	}
 	l.h.returned()
-	p.put(e)
+	// Look again at what may have changed before the offer was visible: somebody joined the line or closed the pool, the connection died,
+	// or another one took the slot. Each of these makes itself visible before it looks for offers; so one of the two sides sees the other.
+	if p.gate.Load() != 0 || e.dead() || s.e.Load() != e {
+		p.takeBack(e)
+	}
 }
 
 // keeps reports whether e may rest in the store after the lease w. It asks only what costs a load.
@@ -112,23 +124,6 @@ func (p *Pool[T]) keeps(e *entry[T], w conn.Word) bool {
 	}
 	r := p.rules.Load()
 	return e.gen == r.generation && w.Seq() < r.maxUses
-}
-
-// put lays e, which is Idle, into the store. Afterwards it looks again at what may have changed meanwhile: somebody may have
-// joined the line or closed the pool, and the connection may have died. Each of these is looked for here after the
-// connection is visible, and makes itself visible before it looks for connections; so one of the two sides always sees the other.
-func (p *Pool[T]) put(e *entry[T]) {
-	s, ok := p.putSlot(e)
-	if !ok {
-		p.handBack(e, e.cell.Load())
-		return
-	}
-	if p.gate.Load() == 0 && !e.dead() {
-		return
-	}
-	if s.e.CompareAndSwap(e, nil) {
-		p.handBack(e, e.cell.Load())
-	}
 }
 
 // Discard ends the loan and closes the connection. Cause says why, for the record; nil is allowed.

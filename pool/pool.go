@@ -39,6 +39,7 @@ type Pool[T any] struct {
 	touched atomic.Bool           // somebody used the clock since it last ticked
 	tracing atomic.Bool           // every lease keeps its holder's stack
 	slots   []slot[T]
+	hints   [hints]atomic.Uint32 // the slot in which a group of goroutines looks first
 
 	misuses  atomic.Uint64
 	waitTime atomic.Int64
@@ -130,6 +131,9 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 		cfg: cfg, shared: cfg.Shares != nil, plain: cfg.Observer == nil && cfg.Reset == nil,
 		slots: make([]slot[T], min(runtime.GOMAXPROCS(0), 64)),
 		epoch: time.Now(), kick: make(chan struct{}, 1), done: make(chan struct{}), ready: map[string]string{},
+	}
+	for i := range p.hints {
+		p.hints[i].Store(uint32(i % len(p.slots))) //nolint:gosec // there are at most 64 slots
 	}
 	p.waiters.New = func() any { return &waiter[T]{ch: make(chan grant[T], 1)} }
 	p.life, p.end = context.WithCancel(context.Background())

@@ -5,70 +5,117 @@ import (
 	"unsafe"
 )
 
-// slot holds at most one idle connection, for the goroutines whose stacks hash to it. It fills two cache lines, because
-// processors fetch lines in pairs and neighbours must not wait for each other.
+// slot points to a connection for the goroutines that look here first. The pointer is a hint: the connection may be lent, or lie in the
+// idle list. Only when its word says that it is offered does it rest here, and then whoever moves the word has it. So a loan and a
+// return cost one atomic operation each. A slot fills two cache lines, because processors fetch lines in pairs and neighbours must not
+// wait for each other.
 type slot[T any] struct {
 	e atomic.Pointer[entry[T]]
 	_ [120]byte
 }
 
-// home picks a slot by the address of the caller's stack: goroutines that run at the same time mostly have different ones, and
-// it costs no system call and no link into the runtime.
-func home(n int) int {
+// hints is how many groups of goroutines have a slot of their own choice.
+const hints = 64
+
+// home gives the caller's group, by the address of its stack: goroutines that run at the same time mostly have different ones, and it
+// costs no system call and no link into the runtime.
+func home() uint64 {
 	var here byte
-	h := uint64(uintptr(unsafe.Pointer(&here))>>11) * 0x9E3779B97F4A7C15
-	return int((h >> 32) * uint64(n) >> 32)
+	return uint64(uintptr(unsafe.Pointer(&here))>>11) * 0x9E3779B97F4A7C15 >> 58
 }
 
-// takeSlot takes an idle connection out of one of two slots. The caller owns what it returns.
-func (p *Pool[T]) takeSlot() *entry[T] {
-	n := len(p.slots)
-	i := home(n)
-	for range 2 {
-		s := &p.slots[i]
-		if s.e.Load() != nil {
-			if e := s.e.Swap(nil); e != nil {
-				return e
+// grab borrows the offered connection of one of two slots, if there is one that needs no closer look. A group that meets another one's
+// connection in its slot changes over to the other slot for good, so that goroutines that run side by side part.
+func (p *Pool[T]) grab() (Lease[T], bool) {
+	group := home()
+	i := int(p.hints[group].Load())
+	for turn := range 2 {
+		e := p.slots[i].e.Load()
+		if e != nil {
+			if w := e.cell.Load(); w.Offered() {
+				now := p.now()
+				if !e.fresh(p.rules.Load(), now) {
+					return Lease[T]{}, false
+				}
+				if w, ok := e.cell.Claim(w); ok {
+					if turn > 0 {
+						p.hints[group].Store(uint32(i)) //nolint:gosec // there are at most 64 slots
+					}
+					return p.begin(e, w.Seq(), now), true
+				}
 			}
 		}
-		if i++; i == n {
+		if i++; i == len(p.slots) {
+			i = 0
+		}
+	}
+	return Lease[T]{}, false
+}
+
+// fresh reports whether e may be lent as it is. Where it says no, examine knows why.
+func (e *entry[T]) fresh(r *rules, now int64) bool {
+	if e.gen != r.generation || now >= e.expires.Load() || e.quiet(now) >= r.probeAfter {
+		return false
+	}
+	if g := e.guard; g != nil {
+		_, bad := g.Condemned()
+		return !bad && !g.Dead()
+	}
+	return true
+}
+
+// berth gives the slot that points to e, which the caller owns: its last one, or one of two in which nothing is offered. Nil: there is
+// none.
+func (p *Pool[T]) berth(e *entry[T]) *slot[T] {
+	if s := e.at.Load(); s != nil && s.e.Load() == e {
+		return s
+	}
+	i := int(p.hints[home()].Load())
+	for range 2 {
+		s := &p.slots[i]
+		old := s.e.Load()
+		if old == nil || !old.cell.Load().Offered() {
+			e.at.Store(s)
+			if s.e.CompareAndSwap(old, e) {
+				if old != nil {
+					p.takeBack(old) // its user may have offered it meanwhile, where nobody would find it now
+				}
+				return s
+			}
+		}
+		if i++; i == len(p.slots) {
 			i = 0
 		}
 	}
 	return nil
 }
 
-// putSlot puts an idle connection into one of two slots, and gives up its ownership. False: both are taken.
-func (p *Pool[T]) putSlot(e *entry[T]) (*slot[T], bool) {
-	n := len(p.slots)
-	i := home(n)
-	for range 2 {
-		s := &p.slots[i]
-		if s.e.Load() == nil && s.e.CompareAndSwap(nil, e) {
-			return s, true
-		}
-		if i++; i == n {
-			i = 0
-		}
+// takeBack gives e to the line or the idle list, if it is still offered.
+func (p *Pool[T]) takeBack(e *entry[T]) {
+	if w, ok := e.cell.Withdraw(e.cell.Load()); ok {
+		p.handBack(e, w)
 	}
-	return nil, false
 }
 
-// sweepSlotsLocked moves what lies in the slots into the idle list, so that the pool's bookkeeping sees one order of age.
+// sweepSlotsLocked moves what is offered into the idle list, so that the pool's bookkeeping sees one order of age.
 func (p *Pool[T]) sweepSlotsLocked() {
 	for i := range p.slots {
-		if p.slots[i].e.Load() == nil {
+		e := p.slots[i].e.Load()
+		if e == nil {
 			continue
 		}
-		if e := p.slots[i].e.Swap(nil); e != nil {
+		if _, ok := e.cell.Withdraw(e.cell.Load()); ok {
 			p.insertLocked(e)
 		}
 	}
 }
 
-// takeIdleLocked takes the connection that was used last out of the store. The caller owns it.
+// takeIdleLocked takes a connection that was used lately out of the store: the head of the list, or the last used of all when that is not
+// fresh. The caller owns it. What is offered is left to those who find it without the lock, as long as the list has something as good.
 func (p *Pool[T]) takeIdleLocked() *entry[T] {
-	p.sweepSlotsLocked()
+	if e := p.idle.head; e == nil || p.glimpse()-e.stamp.Load() >= int64(probeAfter) {
+		p.sweepSlotsLocked()
+	}
 	e := p.idle.head
 	if e != nil {
 		p.idle.remove(e)
@@ -91,18 +138,14 @@ func (p *Pool[T]) insertLocked(e *entry[T]) {
 	p.idle.insertAfter(e, tail)
 }
 
-// unlink takes one given connection out of the store, if it rests there. True: the caller owns it now.
+// unlinkLocked takes one given connection out of the store, if it rests there. True: the caller owns it now.
 func (p *Pool[T]) unlinkLocked(e *entry[T]) bool {
 	if e.listed {
 		p.idle.remove(e)
 		return true
 	}
-	for i := range p.slots {
-		if p.slots[i].e.Load() == e && p.slots[i].e.CompareAndSwap(e, nil) {
-			return true
-		}
-	}
-	return false
+	_, ok := e.cell.Withdraw(e.cell.Load())
+	return ok
 }
 
 // idleList is a doubly linked list through the entries. All of it is guarded by Pool.mu.

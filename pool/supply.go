@@ -152,6 +152,20 @@ func (p *Pool[T]) pump() {
 	}
 }
 
+// supplyLocked sees to it that somebody who has just joined the line is served. True: something rests in the store, and the caller has to
+// pump. Whoever offers a connection from now on sees the line.
+func (p *Pool[T]) supplyLocked() bool {
+	if p.shared {
+		return true
+	}
+	p.sweepSlotsLocked()
+	if p.idle.n > 0 {
+		return true
+	}
+	p.growLocked()
+	return false
+}
+
 // checkForWaiter pings e for somebody who waits; but it starts no more pings than there are waiters. The idle list is sorted
 // by age, so that there is nothing better behind e.
 func (p *Pool[T]) checkForWaiter(e *entry[T], w conn.Word) bool {
@@ -240,7 +254,7 @@ func (p *Pool[T]) debtLocked(r *rules) int {
 func (p *Pool[T]) idleLocked() int {
 	n := p.idle.n
 	for i := range p.slots {
-		if p.slots[i].e.Load() != nil {
+		if e := p.slots[i].e.Load(); e != nil && e.cell.Load().Offered() {
 			n++
 		}
 	}
