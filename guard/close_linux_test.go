@@ -19,7 +19,9 @@ func TestPlannedCloseIsNoReset(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			nc, g, s := pair(t, guard.SQL)
 			io.WriteString(s, strings.Repeat("goodbye, unread ", 4096))
-			time.Sleep(5 * time.Millisecond)
+			if err := readByte(nc); err != nil { // more has come, and stays unread
+				t.Fatal(err)
+			}
 			io.WriteString(nc, "last words")
 			done := make(chan error, 1)
 			go func() { done <- end(g) }()

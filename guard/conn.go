@@ -31,6 +31,7 @@ type Conn struct {
 	pollFD  func(uintptr) // kept, so that a probe allocates nothing
 	surface net.Conn
 	self    weak.Pointer[Conn]
+	seat    seat // in the registries
 	cleanup runtime.Cleanup
 	born    int64
 	local   string
@@ -90,7 +91,7 @@ func Wrap(nc net.Conn, o Options) *Conn {
 		return g.guarded()
 	}
 	c := &Conn{
-		id:    registry.lastID.Add(1),
+		id:    lastID.Add(1),
 		inner: nc,
 		opt:   o.nearest(),
 		born:  now(),
@@ -103,8 +104,9 @@ func Wrap(nc net.Conn, o Options) *Conn {
 	c.findSocket()
 	c.surface = newSurface(c)
 	c.holds = holdWatcher(c)
-	c.cleanup = runtime.AddCleanup(c, forget, forgotten{c.id, c.holds})
-	register(c) // from here on others see c: nothing below may write a plain field
+	c.seat = takeSeat(c.id, place{c.local, c.peer})
+	c.cleanup = runtime.AddCleanup(c, forget, forgotten{c.self, c.seat, c.holds})
+	c.seat.show(c.self) // from here on others see c: nothing below may write a plain field
 	c.watch()
 	if o.ListenKeepAlive {
 		c.listen()
@@ -114,12 +116,13 @@ func Wrap(nc net.Conn, o Options) *Conn {
 
 // forgotten is what is left to undo when a Conn was collected without Close.
 type forgotten struct {
-	id    uint64
+	self  weak.Pointer[Conn]
+	seat  seat
 	holds bool
 }
 
 func forget(f forgotten) {
-	unregister(f.id)
+	f.seat.leave(f.self)
 	if f.holds {
 		releaseWatcher()
 	}

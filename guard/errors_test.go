@@ -177,7 +177,7 @@ func TestOwnCloseIsUnchanged(t *testing.T) {
 	ask(t, nc, s)
 	read := make(chan error, 1)
 	go func() { read <- readByte(nc) }()
-	time.Sleep(5 * time.Millisecond)
+	readBlocks(t)
 	nc.Close()
 	wantPlain(t, <-read, net.ErrClosed)
 	_, err := nc.Write([]byte("x"))

@@ -19,3 +19,6 @@ func Armed(c *Conn) bool {
 	defer c.armMu.Unlock()
 	return c.armed
 }
+
+// Places is the number of addresses that the registry knows.
+func Places() int { return places.Len() }

@@ -207,7 +207,7 @@ func (c *Conn) drain(ctx context.Context) error {
 // leave takes the connection out of everything that could look at it. It comes before the close of the descriptor.
 func (c *Conn) leave() {
 	c.cleanup.Stop()
-	unregister(c.id)
+	c.seat.leave(c.self)
 	if c.holds {
 		_ = c.raw.Control(removeFromWatch)
 		releaseWatcher()

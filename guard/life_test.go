@@ -95,7 +95,7 @@ func TestAbortEndsABlockedRead(t *testing.T) {
 	ask(t, nc, s)
 	read := make(chan error, 1)
 	go func() { read <- readByte(nc) }()
-	time.Sleep(5 * time.Millisecond)
+	readBlocks(t)
 	start := time.Now()
 	g.Abort(conn.Heartbeat)
 	wantAmbiguous(t, <-read, conn.Heartbeat, 0)

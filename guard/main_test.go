@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -78,6 +81,18 @@ func eventuallyIn(t testing.TB, limit time.Duration, what string, ok func() bool
 			t.Fatalf("not within %v: %s", limit, what)
 		}
 	}
+}
+
+// readBlocks waits until a goroutine hangs in readByte. It is for tests that are not parallel: it takes any goroutine for the one.
+func readBlocks(t testing.TB) {
+	t.Helper()
+	eventually(t, "the read blocks", func() bool {
+		all := make([]byte, 1<<20)
+		all = all[:runtime.Stack(all, true)]
+		return slices.ContainsFunc(strings.Split(string(all), "\n\n"), func(g string) bool {
+			return strings.Contains(g, " [IO wait") && strings.Contains(g, "guard_test.readByte(")
+		})
+	})
 }
 
 // quiet lets ProbeAfter pass.

@@ -48,7 +48,7 @@ func releaseWatcher() {
 	}
 }
 
-// watch puts c into the set. It comes after register, because a death that is there already is told of at once and never
+// watch puts c into the set. It comes after show, because a death that is there already is told of at once and never
 // again.
 func (c *Conn) watch() {
 	set := watcher.set.Load()

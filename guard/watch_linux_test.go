@@ -117,6 +117,7 @@ func TestEventOfAnOldDescriptorHarmsNobody(t *testing.T) {
 	defer keep.Close()
 	ln := listen(t, "tcp", "127.0.0.1:0")
 	for range 50 {
+		last, lastGuard, lastServer := dialTo(t, ln, guard.Options{})
 		nc, old, s := dialTo(t, ln, guard.Options{})
 		number := descriptor(t, old.Inner())
 		dup, err := nc.(interface{ File() (*os.File, error) }).File()
@@ -126,8 +127,12 @@ func TestEventOfAnOldDescriptorHarmsNobody(t *testing.T) {
 		old.Inner().Close() // behind the guard's back: the registration stays, held by the duplicate
 		nc2, g2, _ := dialTo(t, ln, guard.Options{})
 		reused := descriptor(t, g2.Inner()) == number
+		before := guard.Wakeups()
 		s.Close() // an event for the old registration
-		time.Sleep(2 * time.Millisecond)
+		eventually(t, "the watcher is woken", func() bool { return guard.Wakeups() > before })
+		lastServer.Close() // the watcher takes one event after the other: when this one is known, that one is over
+		eventually(t, "the next event is dealt with", lastGuard.Dead)
+		last.Close()
 		if g2.Dead() {
 			d, _ := g2.Death()
 			t.Fatalf("a healthy connection was declared dead by the event of another: %v", d)
