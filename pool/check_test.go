@@ -288,6 +288,9 @@ func TestBehindABalancerNothingIsInvalidated(t *testing.T) {
 		if st := p.Stats(); st.Generation != 1 || st.Idle != 6 || st.Dials != 6 {
 			t.Errorf("two servers behind one address: %+v", st)
 		}
+		if n := s.pings.Load(); n < 6*18 || n > 6*21+6 {
+			t.Errorf("6 connections with a heartbeat a second were pinged %d times in 20 s: two servers behind one address made them ask each other", n)
+		}
 	})
 }
 

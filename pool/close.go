@@ -155,6 +155,7 @@ func (p *Pool[T]) forgetLocked(e *entry[T]) {
 	p.all[last] = nil
 	p.all = p.all[:last]
 	p.books.leases += e.cell.Load().Seq()
+	p.unidentifiedLocked(e)
 }
 
 // closeValue closes one connection by Config.Close or T's own method. A planned close of a plain socket is graceful: the peer sees

@@ -34,7 +34,7 @@ type Pool[T any] struct {
 	plain  bool // no observer and no reset: the short way back is open
 
 	rules   atomic.Pointer[rules] // limits and generation in force; replaced whole, under mu
-	gate    atomic.Int64          // callers in line, plus shut for each reason against the fast path; 0 opens it
+	gate    atomic.Int64          // 1 while callers are in line, plus shut for each other reason against the fast path; 0 opens it
 	clock   atomic.Int64          // coarse time; 0 while it stands still because nobody uses the pool
 	touched atomic.Bool           // somebody used the clock since it last ticked
 	tracing atomic.Bool           // every lease keeps its holder's stack
@@ -61,7 +61,8 @@ type Pool[T any] struct {
 	queue queue[T]
 	all   []*entry[T]
 	books books
-	ready map[string]string // identity by remote address
+	// backends has what is known of each remote address with open connections; only with Config.Identity.
+	backends map[string]*backend
 
 	ticket   uint64 // of the newest waiter
 	places   int    // connections that hold a place: being dialled or open, and not closing
@@ -130,7 +131,7 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 	p := &Pool[T]{
 		cfg: cfg, shared: cfg.Shares != nil, plain: cfg.Observer == nil && cfg.Reset == nil,
 		slots: make([]slot[T], min(runtime.GOMAXPROCS(0), 64)),
-		epoch: time.Now(), kick: make(chan struct{}, 1), done: make(chan struct{}), ready: map[string]string{},
+		epoch: time.Now(), kick: make(chan struct{}, 1), done: make(chan struct{}), backends: map[string]*backend{},
 	}
 	for i := range p.hints {
 		p.hints[i].Store(uint32(i % len(p.slots))) //nolint:gosec // there are at most 64 slots
