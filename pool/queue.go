@@ -72,7 +72,7 @@ func (q *queue[T]) remove(w *waiter[T]) {
 	q.n--
 }
 
-// joinLocked puts w into the line and closes the fast path: from here on whoever returns a connection looks at the line.
+// joinLocked puts w into the line. The first one closes the fast path: from here on whoever returns a connection looks at the line.
 func (p *Pool[T]) joinLocked(w *waiter[T], front bool) {
 	if front {
 		p.queue.pushFront(w)
@@ -81,13 +81,17 @@ func (p *Pool[T]) joinLocked(w *waiter[T], front bool) {
 		w.ticket = p.ticket
 		p.queue.pushBack(w)
 	}
-	p.gate.Add(1)
+	if p.queue.n == 1 {
+		p.gate.Add(1)
+	}
 }
 
-// leaveLocked takes w out of the line.
+// leaveLocked takes w out of the line. The last one opens the fast path.
 func (p *Pool[T]) leaveLocked(w *waiter[T]) {
 	p.queue.remove(w)
-	p.gate.Add(-1)
+	if p.queue.n == 0 {
+		p.gate.Add(-1)
+	}
 }
 
 // frontLocked gives the oldest waiter whose context has not ended. Those whose context has ended leave with their error:
@@ -104,15 +108,29 @@ func (p *Pool[T]) frontLocked() *waiter[T] {
 	return nil
 }
 
-// grantLocked lends e, whose word is old, to the oldest waiter. It tells whether there was one, and whether the word was still old.
-func (p *Pool[T]) grantLocked(e *entry[T], old conn.Word) (waited, moved bool) {
+// handover is a grant on its way to a waiter who has left the line for it. It is sent once Pool.mu is free, because the waiter wakes at once
+// and wants it too. The zero handover is for nobody.
+type handover[T any] struct {
+	w *waiter[T]
+	g grant[T]
+}
+
+func (h handover[T]) send() {
+	if h.w != nil {
+		h.w.ch <- h.g
+	}
+}
+
+// grantLocked lends e, whose word is old, to the oldest waiter, if there is one; the caller sends what it returns. It tells whether the word was
+// still old; where nobody waits, it did not look.
+func (p *Pool[T]) grantLocked(e *entry[T], old conn.Word) (h handover[T], moved bool) {
 	w := p.frontLocked()
 	if w == nil {
-		return false, true
+		return handover[T]{}, true
 	}
 	next, ok := e.cell.Move(old, conn.InUse, old.Leases()+boolInt(p.shared || old.Leases() == 0))
 	if !ok {
-		return true, false
+		return handover[T]{}, false
 	}
 	p.leaveLocked(w)
 	if p.shared {
@@ -122,8 +140,7 @@ func (p *Pool[T]) grantLocked(e *entry[T], old conn.Word) (waited, moved bool) {
 		}
 		e.tickets[next.Seq()] = struct{}{}
 	}
-	w.ch <- grant[T]{e: e, seq: next.Seq()}
-	return true, true
+	return handover[T]{w, grant[T]{e: e, seq: next.Seq()}}, true
 }
 
 // failLocked sends err to every waiter up to and including the given ticket.

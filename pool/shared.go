@@ -185,11 +185,17 @@ func (p *Pool[T]) offer(e *entry[T], v verdict, cause conn.Cause, room int) bool
 		p.mu.Unlock()
 		return true // full: the return of a lease, or the next tick, brings it back
 	}
-	waited, _ := p.grantLocked(e, w)
+	h, moved := p.grantLocked(e, w)
+	if !moved {
+		p.mu.Unlock()
+		return true // somebody who owns it was faster
+	}
+	waited := h.w != nil
 	if waited && room > w.Leases()+1 || !waited && !idle {
 		p.insertLocked(e)
 	}
 	p.mu.Unlock()
+	h.send()
 	if !waited && idle {
 		p.handBack(e, w)
 	}

@@ -25,8 +25,9 @@ func (p *Pool[T]) handBack(e *entry[T], w conn.Word) bool {
 		p.mu.Unlock()
 		return p.bury(e, w, cause, nil)
 	}
-	moved, died := p.placeLocked(e, w)
+	h, moved, died := p.placeLocked(e, w)
 	p.mu.Unlock()
+	h.send()
 	if died {
 		p.bury(e, e.cell.Load(), conn.Error, nil)
 	}
@@ -36,31 +37,32 @@ func (p *Pool[T]) handBack(e *entry[T], w conn.Word) bool {
 	return moved
 }
 
-// placeLocked lends e to the oldest waiter or lays it into the idle list. Died: it was found dead after it lay there, and is the
-// caller's again.
-func (p *Pool[T]) placeLocked(e *entry[T], w conn.Word) (moved, died bool) {
+// placeLocked lends e to the oldest waiter, to whom the caller sends it, or lays it into the idle list. Died: it was found dead after it lay
+// there, and is the caller's again.
+func (p *Pool[T]) placeLocked(e *entry[T], w conn.Word) (h handover[T], moved, died bool) {
 	if p.shared {
-		return p.placeSharedLocked(e, w)
+		moved, died = p.placeSharedLocked(e, w)
+		return h, moved, died
 	}
-	waited, moved := p.grantLocked(e, w)
-	if !waited && w.State() != conn.Idle {
+	h, moved = p.grantLocked(e, w)
+	if h.w == nil && moved && w.State() != conn.Idle {
 		_, moved = e.cell.Move(w, conn.Idle, 0)
 	}
 	if !moved {
-		return false, false
+		return h, false, false
 	}
 	p.leftLocked(e, w)
 	e.check = nil // also one that was to be cut and was answered just in time
-	if waited {
-		return true, false
+	if h.w != nil {
+		return h, true, false
 	}
 	p.insertLocked(e)
 	if e.dead() {
 		p.idle.remove(e)
-		return true, true
+		return h, true, true
 	}
 	p.restLocked(e)
-	return true, false
+	return h, true, false
 }
 
 // takenLocked marks an entry that a pump took out of the store: it is still a supply, so that nobody dials in its place.
@@ -153,12 +155,14 @@ func (p *Pool[T]) pump() {
 }
 
 // supplyLocked sees to it that somebody who has just joined the line is served. True: something rests in the store, and the caller has to
-// pump. Whoever offers a connection from now on sees the line.
+// pump. Whoever offers a connection while there is a line takes it back himself, so that only the first in line has to look for offers.
 func (p *Pool[T]) supplyLocked() bool {
 	if p.shared {
 		return true
 	}
-	p.sweepSlotsLocked()
+	if p.queue.n == 1 {
+		p.sweepSlotsLocked()
+	}
 	if p.idle.n > 0 {
 		return true
 	}
