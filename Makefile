@@ -51,8 +51,14 @@ check-generated: ## Fail when a generated file is not what its source makes
 	@new=$$(git ls-files --others --exclude-standard -- docs api board/ui cmd/herz/internal/demo/page/dist); \
 	  if [ -n "$$new" ]; then echo "generated files are not committed:"; echo "$$new"; exit 1; fi
 
-bench: ## Benchmarks of the root module (one machine, no comparison)
-	@go test -run '^$$' -bench . -benchmem ./conn ./guard ./pool
+bench: ## Herz's pool beside other pools, all rows, into bench/results (docs/bench.md)
+	@go run ./bench --require-hikari --out bench/results
+
+bench-quick: ## The rows that have a target only, in less than three minutes
+	@go run ./bench --quick --require-hikari --out bench/results
+
+mutate: ## Break pool and conn in one place at a time: a test has to fail each time (an hour; docs/mutation.md)
+	@go run ./internal/mutate -resume .mutants.json
 
 ##@ Now and then
 tidy: ## go mod tidy in every module, each against the others as they are here
@@ -82,4 +88,4 @@ $(LINT): tools/go.mod tools/go.sum
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench tidy setup rename clean help
+.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick mutate tidy setup rename clean help
