@@ -24,3 +24,10 @@ func (p *Pool[T]) Offered() int {
 	}
 	return n
 }
+
+// Backends is how many remote addresses are remembered.
+func (p *Pool[T]) Backends() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.backends)
+}

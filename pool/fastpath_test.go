@@ -50,7 +50,22 @@ func processors(t *testing.T, n int) {
 
 func TestLoanAndReturnWithoutContentionTakeNoLock(t *testing.T) {
 	processors(t, 2)
-	p := newPool(t, &fakeServer{}, nil)
+	p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) { c.Limits.MaxOpen = 1 })
+	held := acquire(t, p)
+	line := make(chan struct{}, 3)
+	for range 3 { // a line that was there and is gone leaves no trace
+		go func() {
+			acquire(t, p).Release()
+			line <- struct{}{}
+		}()
+	}
+	for p.Stats().Waiting != 3 {
+		runtime.Gosched()
+	}
+	held.Release()
+	for range 3 {
+		<-line
+	}
 	without(t, p, 1, func() { acquire(t, p).Release() }, func() {
 		for range 100 {
 			l := acquire(t, p)

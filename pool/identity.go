@@ -61,7 +61,7 @@ func (p *Pool[T]) recheck(e *entry[T]) {
 	var same []*entry[T]
 	for at := p.idle.head; at != nil; {
 		next := at.next
-		if at.peer == e.peer && at != e && (at.identity.Load() == nil || *at.identity.Load() != *e.identity.Load()) {
+		if at.peer == e.peer {
 			p.idle.remove(at)
 			same = append(same, at)
 		}
