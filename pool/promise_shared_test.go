@@ -10,25 +10,6 @@ import (
 	"herz.example/herz/pool"
 )
 
-func TestSharedConnectionIsPingedWhenNobodyProvesItAlive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &fakeServer{}
-		p := newPool(t, s, func(c *pool.Config[*fake]) { c.Shares = func(*fake) int { return 5 } })
-		l := acquire(t, p)
-		pass(5 * time.Second)
-		acquire(t, p).Release()
-		if n := s.pings.Load(); n != 0 {
-			t.Errorf("a connection in use was pinged %d times before it was lent further", n)
-		}
-		l.Release()
-		pass(5 * time.Second)
-		acquire(t, p).Release()
-		if n := s.pings.Load(); n != 1 {
-			t.Errorf("a connection that was silent for 5 s was pinged %d times before it was lent", n)
-		}
-	})
-}
-
 func TestSharedTryAcquireDoesNotPassThoseWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var room atomic.Int64

@@ -179,6 +179,7 @@ func (p *Pool[T]) offer(e *entry[T], v verdict, cause conn.Cause, room int) bool
 		}
 		return true
 	case v == suspect && idle:
+		p.takenLocked(e) // until it counts as being checked: in a gap somebody would dial beside it
 		p.mu.Unlock()
 		return p.checkForWaiter(e, w)
 	case room <= w.Leases():

@@ -164,7 +164,7 @@ func drained(t *testing.T, p *pool.Pool[*fake]) {
 }
 
 func TestSharedConnectionThatBreaksWhileItIsLentFurtherIsClosedOnce(t *testing.T) {
-	for range 50 {
+	for range 15 {
 		breakAndShare(t)
 	}
 }
