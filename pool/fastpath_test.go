@@ -176,7 +176,7 @@ func TestOperatorsMayDoEverythingUnderLoad(t *testing.T) {
 	s := &fakeServer{}
 	p := newPool(t, s, func(c *pool.Config[*fake]) {
 		c.Limits.MaxOpen = 4
-		c.Identity = func(context.Context, *fake) (string, error) { return "db1", nil }
+		c.Identity = func(_ context.Context, f *fake) (string, error) { return []string{"db1", "db2", "db3"}[f.id%3], nil }
 	})
 	stop := make(chan struct{})
 	var users, operators sync.WaitGroup

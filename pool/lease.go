@@ -105,8 +105,13 @@ func (l Lease[T]) Release() {
 		return
 	}
 	l.h.returned()
-	// Look again at what may have changed before the offer was visible: somebody joined the line or closed the pool, the connection died,
-	// or another one took the slot. Each of these makes itself visible before it looks for offers; so one of the two sides sees the other.
+	p.lookAgain(e, s)
+}
+
+// lookAgain takes back the offer of e in s when something changed before it was visible: somebody joined the line or closed the pool, the
+// connection died, or another one took the slot. Each of these makes itself visible before it looks for offers; so one of the two
+// sides sees the other.
+func (p *Pool[T]) lookAgain(e *entry[T], s *slot[T]) {
 	if p.gate.Load() != 0 || e.dead() || s.e.Load() != e {
 		p.takeBack(e)
 	}

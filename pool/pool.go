@@ -138,9 +138,6 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 	}
 	p.waiters.New = func() any { return &waiter[T]{ch: make(chan grant[T], 1)} }
 	p.life, p.end = context.WithCancel(context.Background())
-	if p.shared {
-		p.gate.Add(shut)
-	}
 	p.rules.Store(p.rulesOf(limits, 1))
 	p.tracing.Store(limits.LeakAfter > 0)
 	p.emit(Event{Kind: PoolCreated})
