@@ -12,7 +12,7 @@ import (
 )
 
 // without runs f while the pool's lock is taken, at a moment at which n connections are offered, and fails when f needs the lock.
-func without(t *testing.T, p *pool.Pool[*fake], n int, prepare, f func()) {
+func without[T any](t *testing.T, p *pool.Pool[T], n int, prepare, f func()) {
 	t.Helper()
 	for range 1000 { // a tick may sweep the offers away before the lock is taken
 		prepare()
@@ -80,6 +80,50 @@ func TestLoanAndReturnWithoutContentionTakeNoLock(t *testing.T) {
 	})
 	if st := p.Stats(); st.Dials != 1 || st.Idle != 1 || st.Misuses != 0 {
 		t.Errorf("afterwards: %+v", st)
+	}
+}
+
+func TestGuardedConnectionIsLentAndReturnedWithoutLock(t *testing.T) {
+	p, _ := pipes(t, 2)
+	without(t, p, 1, func() { l2(t, p).Release() }, func() {
+		for range 100 {
+			l, err := p.Acquire(t.Context())
+			if err != nil {
+				t.Errorf("acquire: %v", err)
+				return
+			}
+			l.Release()
+		}
+	})
+}
+
+func TestEndedContextGetsNothingThoughSomethingIsOffered(t *testing.T) {
+	p := newPool(t, &fakeServer{}, nil)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	without(t, p, 1, func() { acquire(t, p).Release() }, func() {})
+	for range 100 {
+		acquire(t, p).Release()
+		if _, err := p.Acquire(ended); !errors.Is(err, context.Canceled) {
+			t.Fatalf("a context that had ended got %v", err)
+		}
+	}
+}
+
+func TestTwoReturnsAtTheSameTimeAreOneReturnAndOneMisuse(t *testing.T) {
+	processors(t, 4)
+	p := newPool(t, &fakeServer{}, nil)
+	const rounds = 5000
+	for range rounds {
+		l := acquire(t, p)
+		var both sync.WaitGroup
+		for range 2 {
+			both.Go(l.Release)
+		}
+		both.Wait()
+	}
+	if st := p.Stats(); st.Misuses != rounds || st.InUse != 0 || st.Idle != 1 {
+		t.Errorf("%d leases were returned twice at once: %+v", rounds, st)
 	}
 }
 

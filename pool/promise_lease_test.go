@@ -1,6 +1,11 @@
 package pool_test
 
 import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,6 +42,41 @@ func TestWhatExpiredIsNotLentThoughNobodyHasSweptItYet(t *testing.T) {
 					t.Errorf("it was closed by %v", p.Stats().Closed)
 				}
 			})
+		})
+	}
+}
+
+func TestWhatExpiredInItsUsersHandsIsNotLentInTheSameTick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) {
+			c.Limits = pool.Limits{MaxLifetime: time.Second, MaxLifetimeJitter: -1}
+		})
+		l := acquire(t, p)
+		old := l.Value()
+		pass(1015 * time.Millisecond)
+		l.Release()
+		if l = acquire(t, p); l.Value() == old {
+			t.Error("a connection past its lifetime was lent, because it had been returned a moment ago")
+		}
+		l.Release()
+	})
+}
+
+func TestTimeOutOfTheUserIsTheCauseOfTheEnd(t *testing.T) {
+	for err, want := range map[error]conn.Cause{
+		os.ErrDeadlineExceeded:                         conn.Timeout,
+		context.DeadlineExceeded:                       conn.Timeout,
+		context.Canceled:                               conn.Timeout,
+		&net.OpError{Op: "read", Err: io.EOF}:          conn.Error,
+		&net.DNSError{IsTimeout: true}:                 conn.Timeout,
+		errors.New("the answer was cut in the middle"): conn.Error,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, &fakeServer{}, nil)
+			acquire(t, p).Discard(err)
+			if d := p.Deaths()[0]; d.Cause != want {
+				t.Errorf("discarded for %v it died of %v, want %v", err, d.Cause, want)
+			}
 		})
 	}
 }

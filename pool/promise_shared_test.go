@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herz.example/herz/conn"
 	"herz.example/herz/pool"
 )
 
@@ -71,6 +72,46 @@ func TestSharedConnectionComesBackWhenItsWaiterWentAwayMeanwhile(t *testing.T) {
 		acquire(t, p).Release()
 		if n := s.dials.Load(); n != 1 {
 			t.Errorf("it was not found again: %d dials", n)
+		}
+	})
+}
+
+func TestSharedWaiterIsServedAsSoonAsTheDialOrThePingIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		s.dialTime.Store(int64(103 * time.Millisecond))
+		s.pingTime.Store(int64(57 * time.Millisecond))
+		p := newPool(t, s, func(c *pool.Config[*fake]) {
+			c.Shares = func(*fake) int { return 5 }
+			c.Limits.MaxOpen = 1
+		})
+		for _, want := range []time.Duration{103 * time.Millisecond, 57 * time.Millisecond} {
+			began := time.Now()
+			acquire(t, p).Release()
+			if d := time.Since(began); d != want {
+				t.Errorf("a caller waited for %v where what he needed took %v", d, want)
+			}
+			pass(2 * time.Second)
+		}
+	})
+}
+
+func TestSharedPoolShrinksByAsManyAsAreTooMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) {
+			c.Shares = func(*fake) int { return 1 }
+			c.Limits.MaxOpen = 3
+		})
+		a, b, c := acquire(t, p), acquire(t, p), acquire(t, p)
+		if err := p.SetLimits(pool.Limits{MaxOpen: 2}); err != nil {
+			t.Fatal(err)
+		}
+		a.Release()
+		b.Release()
+		c.Release()
+		synctest.Wait()
+		if st := p.Stats(); st.Closed[conn.Shrunk] != 1 || st.Idle != 2 {
+			t.Errorf("from 3 to 2: %+v", st)
 		}
 	})
 }

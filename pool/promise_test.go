@@ -166,34 +166,55 @@ func guardOf(t *testing.T, l pool.Lease[net.Conn]) *guard.Conn {
 
 func TestConnectionThatDiesOnItsWayToAWaiterCostsHimNotHisPlace(t *testing.T) {
 	processors(t, 1) // nobody runs between the hand-over and the death
-	for range 50 {
-		p, _ := pipes(t, 1)
-		held, err := p.Acquire(t.Context())
+	for range 20 {
+		dialed := make(chan struct{}, 10)
+		dialed <- struct{}{}
+		p, err := pool.New(pool.Config[net.Conn]{
+			Limits: pool.Limits{MaxOpen: 1},
+			Dial: func(context.Context) (net.Conn, error) {
+				<-dialed
+				near, far := net.Pipe()
+				t.Cleanup(func() { _ = far.Close() })
+				return guard.Wrap(near, guard.Options{}), nil
+			},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
+		held := l2(t, p)
 		dying := guardOf(t, held)
-		order := make(chan int, 2)
-		for i := range 2 {
-			go func() {
-				l, err := p.Acquire(t.Context())
-				if err != nil {
-					t.Errorf("waiter %d: %v", i, err)
-				} else if g, _ := guard.From(l.Value()); g == nil || g.Dead() {
-					t.Errorf("waiter %d has a dead connection", i)
-				}
-				order <- i
-				l.Release()
-			}()
-			for p.Stats().Waiting != i+1 {
+		order := make(chan int, 3)
+		wait := func(i int) {
+			l, err := p.Acquire(t.Context())
+			if err != nil {
+				t.Errorf("waiter %d: %v", i, err)
+			} else if g, _ := guard.From(l.Value()); g == nil || g.Dead() {
+				t.Errorf("waiter %d has a dead connection", i)
+			}
+			order <- i
+			l.Release()
+		}
+		waiting := func(n int) {
+			for p.Stats().Waiting != n {
 				runtime.Gosched()
 			}
 		}
+		go wait(0)
+		waiting(1)
+		go wait(1)
+		waiting(2)
 		held.Release()
 		dying.Abort(conn.PeerRST)
-		if first, second := <-order, <-order; first != 0 || second != 1 {
-			t.Fatalf("waiter %d was served before waiter %d", first, second)
+		waiting(2) // the first has come back
+		go wait(2)
+		waiting(3)
+		dialed <- struct{}{}
+		for i := range 3 {
+			if n := <-order; n != i {
+				t.Fatalf("waiter %d was served before waiter %d", n, i)
+			}
 		}
+		_ = p.Close()
 	}
 }
 
