@@ -154,7 +154,9 @@ func TestPairsAndWaitsAreCountedOnceEach(t *testing.T) {
 func TestAPoolThatFailsFailsTheRun(t *testing.T) {
 	broken := errors.New("refused")
 	open := func(int) (lender, error) {
-		return lend(func(context.Context) (int, error) { return 0, broken }, func(int) error { return nil }, func() error { return nil }), nil
+		fail := func(context.Context) (int, error) { return 0, broken }
+		nothing := func(int) error { return nil }
+		return lend(fail, nothing, func(context.Context, *job) error { return broken }, func() error { return nil }), nil
 	}
 	patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

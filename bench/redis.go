@@ -50,5 +50,20 @@ func openRedis(size int) (lender, error) {
 		}
 		return c, nil
 	}
-	return lend(acquire, (*redis.Conn).Close, client.Close), nil
+	bare := func(ctx context.Context, j *job) error {
+		n := int64(0)
+		for !j.stop.Load() {
+			c := client.Conn()
+			if err := c.Ping(ctx).Err(); err != nil {
+				return err
+			}
+			if err := c.Close(); err != nil {
+				return err
+			}
+			n++
+		}
+		j.pairs = n
+		return nil
+	}
+	return lend(acquire, (*redis.Conn).Close, bare, client.Close), nil
 }

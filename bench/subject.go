@@ -49,10 +49,15 @@ const (
 	hikariName = "HikariCP"
 )
 
-// lend makes a lender of a pool's two functions.
-func lend[L any](acquire func(context.Context) (L, error), release func(L) error, end func() error) lender {
+// lend makes a lender of a pool's two functions and of the loop for rows in which nothing is done with a loan.
+func lend[L any](acquire func(context.Context) (L, error), release func(L) error, bare func(context.Context, *job) error, end func() error) lender {
 	return lender{
-		loop:  func(ctx context.Context, j *job) error { return loop(ctx, j, acquire, release) },
+		loop: func(ctx context.Context, j *job) error {
+			if j.bare() {
+				return bare(ctx, j)
+			}
+			return loop(ctx, j, acquire, release)
+		},
 		close: end,
 	}
 }
@@ -71,7 +76,20 @@ func openHerz(size int) (lender, error) {
 	if err != nil {
 		return lender{}, fmt.Errorf("open herz: %w", err)
 	}
-	return lend(p.Acquire, func(l pool.Lease[*item]) error { l.Release(); return nil }, p.Close), nil
+	bare := func(ctx context.Context, j *job) error {
+		n := int64(0)
+		for !j.stop.Load() {
+			l, err := p.Acquire(ctx)
+			if err != nil {
+				return err
+			}
+			l.Release()
+			n++
+		}
+		j.pairs = n
+		return nil
+	}
+	return lend(p.Acquire, func(l pool.Lease[*item]) error { l.Release(); return nil }, bare, p.Close), nil
 }
 
 func openPuddle(size int) (lender, error) {
@@ -83,7 +101,21 @@ func openPuddle(size int) (lender, error) {
 	if err != nil {
 		return lender{}, fmt.Errorf("open puddle: %w", err)
 	}
-	return lend(p.Acquire, func(r *puddle.Resource[*item]) error { r.Release(); return nil }, func() error { p.Close(); return nil }), nil
+	bare := func(ctx context.Context, j *job) error {
+		n := int64(0)
+		for !j.stop.Load() {
+			r, err := p.Acquire(ctx)
+			if err != nil {
+				return err
+			}
+			r.Release()
+			n++
+		}
+		j.pairs = n
+		return nil
+	}
+	release := func(r *puddle.Resource[*item]) error { r.Release(); return nil }
+	return lend(p.Acquire, release, bare, func() error { p.Close(); return nil }), nil
 }
 
 // noop is a driver whose connections do nothing.
@@ -103,7 +135,22 @@ func openSQL(size int) (lender, error) {
 	db := sql.OpenDB(noop{})
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
-	return lend(db.Conn, (*sql.Conn).Close, db.Close), nil
+	bare := func(ctx context.Context, j *job) error {
+		n := int64(0)
+		for !j.stop.Load() {
+			c, err := db.Conn(ctx)
+			if err != nil {
+				return err
+			}
+			if err := c.Close(); err != nil {
+				return err
+			}
+			n++
+		}
+		j.pairs = n
+		return nil
+	}
+	return lend(db.Conn, (*sql.Conn).Close, bare, db.Close), nil
 }
 
 func openChannel(size int) (lender, error) {
@@ -119,5 +166,19 @@ func openChannel(size int) (lender, error) {
 			return nil, ctx.Err()
 		}
 	}
-	return lend(acquire, func(it *item) error { c <- it; return nil }, func() error { return nil }), nil
+	bare := func(ctx context.Context, j *job) error {
+		n := int64(0)
+		for !j.stop.Load() {
+			select {
+			case it := <-c:
+				c <- it
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			n++
+		}
+		j.pairs = n
+		return nil
+	}
+	return lend(acquire, func(it *item) error { c <- it; return nil }, bare, func() error { return nil }), nil
 }
