@@ -23,7 +23,7 @@ func (r *report) chart() string {
 	var b strings.Builder
 	y := 44
 	for _, row := range r.Rows {
-		if !r.charted(row) {
+		if !row.target() {
 			continue
 		}
 		fmt.Fprintf(&b, `<text x="8" y="%d" font-weight="bold">%s</text>`+"\n", y+12, html.EscapeString(row.Name))
@@ -42,15 +42,6 @@ aria-label="Nanoseconds of wall time for an acquire and its release">
 <text x="8" y="18" font-size="14">Nanoseconds of wall time for an acquire and its release, logarithmic; less is better</text>
 %s</svg>
 `, y+8, b.String())
-}
-
-func (r *report) charted(row work) bool {
-	for _, t := range targets() {
-		if title(t) == row.Name {
-			return true
-		}
-	}
-	return false
 }
 
 func (r *report) bar(b *strings.Builder, row work, subject string, y int) {

@@ -81,8 +81,8 @@ func firstLine(path string) string {
 	return line
 }
 
-// collect runs every subject on every row, in a new random order in each repetition. Rows in which too few windows counted get as many
-// repetitions once more.
+// collect runs every subject on every row, in a new random order in each repetition. Rows without a target have fewer repetitions; rows with one in
+// which too few windows counted get as many once more.
 func (r *report) collect(ctx context.Context, all []subject, list []work, log io.Writer) error {
 	for _, s := range all {
 		r.subjects = append(r.subjects, s.name)
@@ -92,11 +92,11 @@ func (r *report) collect(ctx context.Context, all []subject, list []work, log io
 	for rep := range 2 * r.Repetitions {
 		again := rep >= r.Repetitions
 		for n, i := range rand.Perm(len(list)) {
-			if again && r.enough(list[i]) {
+			if rep >= plainRepetitions && !list[i].target() || again && r.enough(list[i]) {
 				continue
 			}
 			if !again {
-				r.progress(log, began, rep*len(list)+n, r.Repetitions*len(list))
+				r.progress(log, began, rep*len(list)+n, plainRepetitions*len(list))
 			}
 			if err := r.windows(ctx, all, list[i], rep); err != nil {
 				return err
@@ -107,6 +107,9 @@ func (r *report) collect(ctx context.Context, all []subject, list []work, log io
 	r.Verdict = r.judge()
 	return nil
 }
+
+// plainRepetitions is how often a row without a target is measured.
+const plainRepetitions = 4
 
 // windows measures all subjects on one row, once.
 func (r *report) windows(ctx context.Context, all []subject, row work, rep int) error {
@@ -135,7 +138,7 @@ func (r *report) progress(log io.Writer, began time.Time, done, total int) {
 	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return
 	}
-	left := time.Since(began) / time.Duration(done) * time.Duration(total-done)
+	left := max(time.Since(began)/time.Duration(done)*time.Duration(total-done), time.Second)
 	_, _ = fmt.Fprintf(f, "\r%d of %d, about %v left ", done, total, left.Round(time.Second))
 }
 

@@ -49,6 +49,16 @@ func targets() []work {
 	}
 }
 
+// target reports whether the row is one of those that have a target.
+func (w work) target() bool {
+	for _, t := range targets() {
+		if title(t) == w.Name {
+			return true
+		}
+	}
+	return false
+}
+
 func grid() []work {
 	var list []work
 	for _, size := range []int{3, 8, 64, 100} {

@@ -211,7 +211,7 @@ func TestWatcherStartsForSocketsOnly(t *testing.T) {
 
 // In a synctest bubble nothing of ours is started, not even for a real socket, and time is the bubble's.
 func TestBubbleStartsNothing(t *testing.T) {
-	eventually(t, "the watcher of earlier tests has ended", func() bool { return !guard.Watching() })
+	eventually(t, "the watcher and the sweep of earlier tests have ended", func() bool { return !guard.Watching() && !guard.Sweeping() })
 	synctest.Test(t, func(t *testing.T) {
 		nc, g, s := pair(t, guard.Options{})
 		if guard.Watching() || g.Capabilities().Watcher || g.Capabilities().Sweep {
