@@ -49,7 +49,7 @@ type report struct {
 
 func newReport(quick bool) *report {
 	r := &report{
-		Name: "full", Repetitions: 7, When: time.Now().UTC(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
+		Name: "full", Repetitions: 11, When: time.Now().UTC(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
 		Cores: runtime.NumCPU(), Procs: runtime.GOMAXPROCS(0), Versions: map[string]string{},
 	}
 	if quick {
@@ -109,7 +109,7 @@ func (r *report) collect(ctx context.Context, all []subject, list []work, log io
 }
 
 // plainRepetitions is how often a row without a target is measured.
-const plainRepetitions = 4
+const plainRepetitions = 3
 
 // windows measures all subjects on one row, once.
 func (r *report) windows(ctx context.Context, all []subject, row work, rep int) error {

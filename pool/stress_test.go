@@ -242,6 +242,13 @@ func TestChaosWithPings(t *testing.T) {
 	})
 }
 
+func TestChaosWithAPingBeforeEveryLoan(t *testing.T) {
+	stress(t, 60_000, 4, func(cfg *pool.Config[*chaosConn]) {
+		cfg.Limits.TestOnBorrow = true
+		cfg.Ping = func(_ context.Context, cc *chaosConn) error { return cc.g.Alive() }
+	})
+}
+
 type observerFunc func(pool.Event)
 
 func (f observerFunc) Observe(e pool.Event) { f(e) }

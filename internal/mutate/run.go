@@ -43,12 +43,13 @@ type stage struct {
 
 // stages begin with what is quick, because most mutants die there.
 func stages() []stage {
+	const race = "ChaosWithPings|ChaosWithAPing|UnderLoad|BreaksWhileItIsLent|ManyMovers|Offered"
 	const worlds, chaos, slow = "Thousand|Hours", "Chaos|DeadLease|TenThousand|BreaksWhileItIsLent", "UnderLoad|Microseconds|DiesInUse|Example"
 	return []stage{
 		{name: "quick", args: []string{"-test.skip", worlds + "|" + chaos + "|" + slow}, timeout: 6 * time.Second},
 		{name: "simulation", args: []string{"-test.run", "Thousand|Model"}, env: []string{"HERZ_SEEDS=60"}, timeout: 12 * time.Second},
 		{name: "slow", args: []string{"-test.skip", worlds + "|" + chaos}, timeout: 15 * time.Second},
-		{name: "race", race: true, args: []string{"-test.run", "ChaosWithPings|UnderLoad|BreaksWhileItIsLent|ManyMovers|Offered"}, timeout: 60 * time.Second},
+		{name: "race", race: true, args: []string{"-test.run", race}, timeout: 60 * time.Second},
 	}
 }
 

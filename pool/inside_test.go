@@ -1,0 +1,190 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+)
+
+// num is a connection that is nothing but itself.
+type num struct{ _ int }
+
+// newPlain makes a pool of nums.
+func newPlain(t *testing.T, change func(*Config[*num])) *Pool[*num] {
+	t.Helper()
+	cfg := Config[*num]{Dial: func(context.Context) (*num, error) { return &num{}, nil }}
+	if change != nil {
+		change(&cfg)
+	}
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+func take(t *testing.T, p *Pool[*num]) Lease[*num] {
+	t.Helper()
+	l, err := p.Acquire(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestPauseAfterFailedDialsDoublesFromTenMillisecondsToASecond(t *testing.T) {
+	var full, half backoff
+	for i, ms := range []int{10, 20, 40, 80, 160, 320, 640, 1000, 1000} {
+		want := time.Duration(ms) * time.Millisecond
+		full.fail(5, 0)
+		half.fail(5, 1)
+		if full.until != 5+int64(want) || half.until != 5+int64(want/2) {
+			t.Errorf("after %d failures the pause is %v, and %v with all that chance takes off; want %v and %v", i+1,
+				time.Duration(full.until-5), time.Duration(half.until-5), want, want/2)
+		}
+	}
+	for range 100 {
+		full.fail(5, 0)
+	}
+	if full.until != 5+int64(time.Second) {
+		t.Errorf("after 109 failures the pause is %v", time.Duration(full.until-5))
+	}
+}
+
+func TestOneLookServesAStormOfRefusalsForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlain(t, nil)
+		rests, held := take(t, p), take(t, p)
+		time.Sleep(time.Second)
+		rests.Release()
+		time.Sleep(time.Second)
+		first := p.glance()
+		if len(first.holders) != 1 || first.holders[0].Conn != held.e.id || first.holders[0].Held != 2*time.Second {
+			t.Errorf("one connection is held for 2 s and one rests; the holders are %+v", first.holders)
+		}
+		time.Sleep(10 * time.Millisecond)
+		if p.glance() != first {
+			t.Error("a look was taken again after 10 ms")
+		}
+		time.Sleep(10 * time.Millisecond)
+		if p.glance() == first {
+			t.Error("a look of 20 ms ago was told as the truth")
+		}
+		held.Release()
+	})
+}
+
+func TestLossIsReportedOnlyOfALeaseThatIsOut(t *testing.T) {
+	p := newPlain(t, nil)
+	l := take(t, p)
+	e, seq := l.e, l.seq
+	l.Release()
+	p.leaked(lost[*num]{e, seq}) // the collector was faster than the end of its watch
+	again := take(t, p)
+	p.leaked(lost[*num]{e, seq})
+	if s := again.e.cell.Load().State(); again.e != e || s != conn.InUse {
+		t.Errorf("the connection of a lease that was returned is %v", s)
+	}
+	again.Release()
+	if n := p.Stats().Closed[conn.Leaked]; n != 0 {
+		t.Errorf("%d connections were destroyed as lost", n)
+	}
+}
+
+func TestPoolsOwnWorkKnowsTheTimeWhileTheClockStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlain(t, nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if p.clock.Load() != 0 {
+			t.Fatal("the clock of a pool that nobody uses goes")
+		}
+		if got := p.glimpse(); got < int64(time.Hour) {
+			t.Errorf("after an hour the pool reads %v", time.Duration(got))
+		}
+		take(t, p).Release()
+		synctest.Wait()
+		at := p.clock.Load()
+		time.Sleep(3 * time.Millisecond)
+		if got := p.glimpse(); at == 0 || got != at {
+			t.Errorf("while the clock goes its reading %v serves, and not %v", time.Duration(at), time.Duration(got))
+		}
+	})
+}
+
+func TestFirstInLineFindsWhatWasOfferedBeforeTheGateWasShut(t *testing.T) {
+	before := runtime.GOMAXPROCS(1)
+	defer runtime.GOMAXPROCS(before)
+	for line := range 2 {
+		p := newPlain(t, nil)
+		take(t, p).Release()
+		join := func() *waiter[*num] {
+			w := &waiter[*num]{ch: make(chan grant[*num], 1), ctx: context.Background(), until: never}
+			p.joinLocked(w, false)
+			return w
+		}
+		p.mu.Lock()
+		p.sweepSlotsLocked()
+		e := p.idle.head
+		p.idle.remove(e)
+		p.mu.Unlock()
+		p.lendTo(t, e)
+		if !e.cell.Offer(e.cell.Load()) || p.berth(e) == nil {
+			t.Fatal("no offer")
+		}
+		p.mu.Lock()
+		list := []*waiter[*num]{join()}
+		if line == 1 {
+			list = append(list, join())
+		}
+		found := p.supplyLocked()
+		p.mu.Unlock()
+		if found != (line == 0) {
+			t.Errorf("with %d in line, what was offered was found: %v; the first looks, so that nobody dials beside it, and the others need not", line+1, found)
+		}
+		p.mu.Lock()
+		for _, w := range list {
+			if w.queued {
+				p.leaveLocked(w)
+			}
+		}
+		p.mu.Unlock()
+	}
+}
+
+// lendTo makes e, which the caller took out of the store, a lease that nobody has.
+func (p *Pool[T]) lendTo(t *testing.T, e *entry[T]) {
+	t.Helper()
+	if _, ok := e.cell.Move(e.cell.Load(), conn.InUse, 1); !ok {
+		t.Fatal("it had another owner")
+	}
+}
+
+func TestOfferedConnectionThatTheGuardSawDieWhileItWasBuriedIsBuriedOnce(t *testing.T) {
+	near, far := net.Pipe()
+	defer func() { _ = far.Close() }()
+	g := guard.Wrap(near, guard.Options{})
+	p, err := New(Config[*guard.Conn]{Dial: func(context.Context) (*guard.Conn, error) { return g, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Close() }()
+	l, err := p.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := l.e
+	l.Discard(errors.New("broken"))
+	p.died(e) // told late: it has been buried
+	if st := p.Stats(); st.Closed[conn.Error] != 1 || len(p.Deaths()) != 1 {
+		t.Errorf("one death was counted as %v", st.Closed)
+	}
+}
