@@ -41,6 +41,8 @@ func measure(ctx context.Context, open func(size int) (lender, error), row work)
 	}
 	var stop atomic.Bool
 	jobs := make([]job, row.Goroutines)
+	own, end := contexts(ctx, len(jobs))
+	defer end()
 	for i := range jobs {
 		jobs[i].row, jobs[i].stop = row, &stop
 		if row.Latency {
@@ -53,7 +55,7 @@ func measure(ctx context.Context, open func(size int) (lender, error), row work)
 	used, began := cpuTime(), time.Now()
 	var all sync.WaitGroup
 	for i := range jobs {
-		all.Go(func() { jobs[i].err = l.loop(ctx, &jobs[i]) })
+		all.Go(func() { jobs[i].err = l.loop(own[i], &jobs[i]) })
 	}
 	if row.Exhausted {
 		time.Sleep(5 * time.Millisecond) // everybody stands in line now; were somebody late, he would only make the row easier
@@ -67,6 +69,21 @@ func measure(ctx context.Context, open func(size int) (lender, error), row work)
 	wall, cpu := time.Since(began), cpuTime()-used
 	runtime.ReadMemStats(&after)
 	return summary(jobs, row, wall, cpu, after.Mallocs-before.Mallocs)
+}
+
+// contexts makes n contexts that can end apart, as each request of a server has its own: if all waited on one, its channel's lock would be what
+// is measured.
+func contexts(ctx context.Context, n int) (own []context.Context, end func()) {
+	var ends []context.CancelFunc
+	for range n {
+		one, end := context.WithCancel(ctx)
+		own, ends = append(own, one), append(ends, end)
+	}
+	return own, func() {
+		for _, end := range ends {
+			end()
+		}
+	}
 }
 
 // occupy takes every connection of the pool, which opens them. Let gives them back.
