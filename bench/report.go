@@ -45,6 +45,7 @@ type report struct {
 	Windows     []window          `json:"windows"`
 
 	subjects []string
+	round    int // newest repetition
 }
 
 func newReport(quick bool) *report {
@@ -81,35 +82,56 @@ func firstLine(path string) string {
 	return line
 }
 
-// collect runs every subject on every row, in a new random order in each repetition. Rows without a target have fewer repetitions; rows with one in
-// which too few windows counted get as many once more.
+// collect runs every subject on every row, in a new random order in each repetition. Rows with a target come first, so that quick and full runs
+// measure them alike: goroutines that have ended stay in the runtime's lists, and after rows with thousands of them the garbage collector
+// works half as often.
 func (r *report) collect(ctx context.Context, all []subject, list []work, log io.Writer) error {
 	for _, s := range all {
 		r.subjects = append(r.subjects, s.name)
 	}
 	r.Rows = list
-	began := time.Now()
-	for rep := range 2 * r.Repetitions {
-		again := rep >= r.Repetitions
-		for n, i := range rand.Perm(len(list)) {
-			if rep >= plainRepetitions && !list[i].target() || again && r.enough(list[i]) {
-				continue
-			}
-			if !again {
-				r.progress(log, began, rep*len(list)+n, plainRepetitions*len(list))
-			}
-			if err := r.windows(ctx, all, list[i], rep); err != nil {
-				return err
-			}
+	var aimed, plain []work
+	for _, row := range list {
+		if row.target() {
+			aimed = append(aimed, row)
+		} else {
+			plain = append(plain, row)
 		}
 	}
-	r.Took = time.Since(began).Round(time.Second).String()
+	p := &progress{log: log, began: time.Now(), total: len(aimed)*r.Repetitions + len(plain)*plainRepetitions}
+	if err := r.repeat(ctx, all, aimed, r.Repetitions, p); err != nil {
+		return err
+	}
+	for range r.Repetitions {
+		scarce := slices.DeleteFunc(slices.Clone(aimed), r.enough)
+		if err := r.repeat(ctx, all, scarce, 1, p); err != nil {
+			return err
+		}
+	}
+	if err := r.repeat(ctx, all, plain, plainRepetitions, p); err != nil {
+		return err
+	}
+	r.Took = time.Since(p.began).Round(time.Second).String()
 	r.Verdict = r.judge()
 	return nil
 }
 
 // plainRepetitions is how often a row without a target is measured.
 const plainRepetitions = 3
+
+// repeat measures the rows so many times.
+func (r *report) repeat(ctx context.Context, all []subject, list []work, times int, p *progress) error {
+	for range times {
+		r.round++
+		for _, i := range rand.Perm(len(list)) {
+			if err := r.windows(ctx, all, list[i], r.round); err != nil {
+				return err
+			}
+			p.step()
+		}
+	}
+	return nil
+}
 
 // windows measures all subjects on one row, once.
 func (r *report) windows(ctx context.Context, all []subject, row work, rep int) error {
@@ -130,16 +152,23 @@ func (r *report) windows(ctx context.Context, all []subject, row work, rep int) 
 }
 
 // progress tells a person at a terminal how long it will take.
-func (r *report) progress(log io.Writer, began time.Time, done, total int) {
-	f, ok := log.(*os.File)
-	if !ok || done == 0 || done%10 != 0 {
+type progress struct {
+	log         io.Writer
+	began       time.Time
+	done, total int
+}
+
+func (p *progress) step() {
+	p.done++
+	f, ok := p.log.(*os.File)
+	if !ok || p.done%10 != 0 || p.done > p.total {
 		return
 	}
 	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return
 	}
-	left := max(time.Since(began)/time.Duration(done)*time.Duration(total-done), time.Second)
-	_, _ = fmt.Fprintf(f, "\r%d of %d, about %v left ", done, total, left.Round(time.Second))
+	left := max(time.Since(p.began)/time.Duration(p.done)*time.Duration(p.total-p.done), time.Second)
+	_, _ = fmt.Fprintf(f, "\r%d of %d, about %v left ", p.done, p.total, left.Round(time.Second))
 }
 
 func (r *report) add(row work, subject string, rep int, s sample) {

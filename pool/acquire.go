@@ -146,42 +146,28 @@ func (p *Pool[T]) acquireSlow(ctx context.Context) (Lease[T], error) {
 	if err := ctx.Err(); err != nil {
 		return Lease[T]{}, p.exhausted(err, 0, 0)
 	}
-	w := p.waiters.Get().(*waiter[T])
-	w.ctx = ctx
-	front := false
-	for {
-		l, joined, err := p.takeOrJoin(w, front)
-		if !joined {
-			p.retire(w)
-			return l, err
+	l, w, err := p.takeOrJoin(ctx)
+	for w != nil {
+		var g grant[T]
+		if g, err = p.await(w); err != nil {
+			break
 		}
-		g, err := p.await(w)
-		if err != nil {
-			p.retire(w)
-			return Lease[T]{}, err
+		if !g.e.dead() {
+			p.retire(w, g.e)
+			return p.begin(g.e, g.seq, p.now()), nil
 		}
-		if g.e.dead() {
-			// It died between the grant and now. The caller keeps its place in front of all others.
-			p.undo(g)
-			front = true
-			continue
+		// It died between the grant and now. The caller keeps its place in front of all others.
+		p.undo(g)
+		if err = p.rejoin(w); err != nil {
+			break
 		}
-		p.retire(w)
-		return p.begin(g.e, g.seq, p.now()), nil
 	}
+	return l, err
 }
 
-func (p *Pool[T]) retire(w *waiter[T]) {
-	w.ctx = nil
-	p.waiters.Put(w)
-}
-
-// takeOrJoin borrows an idle connection when nobody waits for one; otherwise the caller joins the line.
-func (p *Pool[T]) takeOrJoin(w *waiter[T], front bool) (l Lease[T], joined bool, err error) {
-	v := unfit
-	if !front {
-		w.since = p.exact()
-	}
+// takeOrJoin borrows an idle connection when nobody waits for one; otherwise the caller joins the line, as w.
+func (p *Pool[T]) takeOrJoin(ctx context.Context) (l Lease[T], w *waiter[T], err error) {
+	v, now := unfit, p.exact()
 	for {
 		p.mu.Lock()
 		var e *entry[T]
@@ -189,8 +175,8 @@ func (p *Pool[T]) takeOrJoin(w *waiter[T], front bool) (l Lease[T], joined bool,
 			e = p.takeIdleLocked()
 		}
 		if e == nil {
-			joined, err = p.joinAsLocked(w, front)
-			pump := joined && p.supplyLocked()
+			w, err = p.joinAsLocked(ctx, now)
+			pump := w != nil && p.supplyLocked()
 			p.mu.Unlock()
 			if errors.Is(err, errTurnedAway) {
 				err = p.exhausted(nil, 0, p.waiting())
@@ -198,37 +184,57 @@ func (p *Pool[T]) takeOrJoin(w *waiter[T], front bool) (l Lease[T], joined bool,
 			if pump {
 				p.pump()
 			}
-			return Lease[T]{}, joined, err
+			return Lease[T]{}, w, err
 		}
 		p.mu.Unlock()
 		if l, v = p.lend(e); v == fit {
-			return l, false, nil
+			return l, nil, nil
 		}
 	}
 }
 
-// joinAsLocked puts w into the line unless the pool is closed or the line is full.
-func (p *Pool[T]) joinAsLocked(w *waiter[T], front bool) (bool, error) {
+// joinAsLocked puts a waiter for the caller into the line unless the pool is closed or the line is full.
+func (p *Pool[T]) joinAsLocked(ctx context.Context, now int64) (*waiter[T], error) {
 	if p.phase != open {
-		return false, ErrClosed
+		return nil, ErrClosed
 	}
 	r := p.rules.Load()
-	if p.queue.n >= r.MaxWaiters && !front {
+	if p.queue.n >= r.MaxWaiters {
 		p.books.refused++
-		return false, errTurnedAway
+		return nil, errTurnedAway
 	}
-	if !front {
-		p.books.waits++
-		w.until = never
-		if _, has := w.ctx.Deadline(); !has && r.AcquireTimeout > 0 {
-			w.until = w.since + int64(r.AcquireTimeout)
-		}
+	p.books.waits++
+	w := p.spares.take()
+	w.ctx, w.since, w.until = ctx, now, never
+	if _, has := ctx.Deadline(); !has && r.AcquireTimeout > 0 {
+		w.until = now + int64(r.AcquireTimeout)
 	}
+	p.enterLocked(w, false)
+	return w, nil
+}
+
+// rejoin puts w back into the line, in front of all others.
+func (p *Pool[T]) rejoin(w *waiter[T]) error {
+	p.mu.Lock()
+	if p.phase != open {
+		p.mu.Unlock()
+		return ErrClosed
+	}
+	p.enterLocked(w, true)
+	pump := p.supplyLocked()
+	p.mu.Unlock()
+	if pump {
+		p.pump()
+	}
+	return nil
+}
+
+// enterLocked puts w into the line and sees to it that the clock goes.
+func (p *Pool[T]) enterLocked(w *waiter[T], front bool) {
 	p.joinLocked(w, front)
 	if p.clock.Load() == 0 {
 		p.wake()
 	}
-	return true, nil
 }
 
 // await waits for w's grant. The wait is bounded by the caller's context or by w.until, which the maintenance goroutine watches.

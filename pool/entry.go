@@ -35,6 +35,7 @@ type entry[T any] struct {
 	rtt      atomic.Int64
 	identity atomic.Pointer[string]
 	holder   stack
+	spare    *waiter[T] // see retire; its owner's
 
 	// Guarded by Pool.mu.
 	prev, next *entry[T] // idle list

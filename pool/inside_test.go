@@ -188,3 +188,58 @@ func TestOfferedConnectionThatTheGuardSawDieWhileItWasBuriedIsBuriedOnce(t *test
 		t.Errorf("one death was counted as %v", st.Closed)
 	}
 }
+
+func TestStormOfWaitersLeavesBoundedMemoryAndQuietOnesLeaveNoGarbage(t *testing.T) {
+	var s spares[*num]
+	for range sparesMost + 7 {
+		s.put(&waiter[*num]{})
+	}
+	s.put(nil)
+	if s.n != sparesMost {
+		t.Errorf("%d waiters are kept for others, not %d", s.n, sparesMost)
+	}
+	for range sparesMost {
+		if w := s.take(); w.ch != nil || w.next != nil {
+			t.Fatal("a new waiter was made while one was kept, or it carries others with it")
+		}
+	}
+	if w := s.take(); w.ch == nil || s.n != 0 {
+		t.Errorf("nothing was kept any more, and no new waiter was made; %d are said to be kept", s.n)
+	}
+	for _, shared := range []bool{false, true} {
+		p := newPlain(t, func(c *Config[*num]) {
+			c.Limits.MaxOpen = 1
+			if shared {
+				c.Shares = func(*num) int { return 1 }
+			}
+		})
+		for range 3 {
+			l := take(t, p)
+			got := make(chan Lease[*num])
+			go func() { got <- take(t, p) }()
+			waitFor(t, p, 1)
+			l.Release()
+			(<-got).Release()
+		}
+		p.mu.Lock()
+		kept := p.spares.n
+		for _, e := range p.all {
+			kept += boolInt(e.spare != nil)
+		}
+		p.mu.Unlock()
+		// Where a connection is not shared, one lies with it.
+		if want := 2 - boolInt(shared); kept != want {
+			t.Errorf("shared %v: after three who waited one after the other %d waiters are kept, not %d used again and again", shared, kept, want)
+		}
+	}
+}
+
+// waitFor returns when n callers stand in p's line.
+func waitFor(t *testing.T, p *Pool[*num], n int) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); p.waiting() != n; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d callers wait, not %d", p.waiting(), n)
+		}
+	}
+}

@@ -46,21 +46,21 @@ type Pool[T any] struct {
 	beats    atomic.Uint64
 	missed   atomic.Uint64
 
-	epoch   time.Time
-	life    context.Context //nolint:containedctx // ends with the pool: the parent of dials, pings and resets, which belong to it and not to a caller
-	end     context.CancelFunc
-	kick    chan struct{}
-	done    chan struct{} // closed when the maintenance goroutine has ended
-	waiters sync.Pool     // of *waiter[T]; a field, so that no channel leaves this pool
+	epoch time.Time
+	life  context.Context //nolint:containedctx // ends with the pool: the parent of dials, pings and resets, which belong to it and not to a caller
+	end   context.CancelFunc
+	kick  chan struct{}
+	done  chan struct{} // closed when the maintenance goroutine has ended
 
 	// mu guards everything below, the links of the entries and the line of waiters. No function of Config and no observer is
 	// called under it; the guard's loads are.
-	mu    sync.Mutex
-	phase phase
-	idle  idleList[T]
-	queue queue[T]
-	all   []*entry[T]
-	books books
+	mu     sync.Mutex
+	phase  phase
+	idle   idleList[T]
+	queue  queue[T]
+	spares spares[T]
+	all    []*entry[T]
+	books  books
 	// backends has what is known of each remote address with open connections; only with Config.Identity.
 	backends map[string]*backend
 
@@ -136,7 +136,6 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 	for i := range p.hints {
 		p.hints[i].Store(uint32(i % len(p.slots))) //nolint:gosec // there are at most 64 slots
 	}
-	p.waiters.New = func() any { return &waiter[T]{ch: make(chan grant[T], 1)} }
 	p.life, p.end = context.WithCancel(context.Background())
 	p.rules.Store(p.rulesOf(limits, 1))
 	p.tracing.Store(limits.LeakAfter > 0)

@@ -7,7 +7,8 @@ import (
 )
 
 // waiter is one caller of Acquire that waits. It is used again by later callers of the same pool, never of another: a channel
-// made inside a synctest bubble must not be met outside of it.
+// made inside a synctest bubble must not be met outside of it. It rests in the pool's own list and not in a sync.Pool, which each garbage
+// collection empties.
 type waiter[T any] struct {
 	ch  chan grant[T]   // holds one grant, so that the giver never waits
 	ctx context.Context //nolint:containedctx // a waiter is a call of Acquire that lasts; the giver has to see whether it has ended
@@ -25,6 +26,45 @@ type grant[T any] struct {
 	e   *entry[T]
 	seq uint64
 	err error
+}
+
+// spares are waiters that nobody is, for those who will wait. They are linked by next. All of it is guarded by Pool.mu.
+type spares[T any] struct {
+	head *waiter[T]
+	n    int
+}
+
+// sparesMost bounds what is kept after many have waited at once: some 200 kB.
+const sparesMost = 1 << 10
+
+func (s *spares[T]) take() *waiter[T] {
+	w := s.head
+	if w == nil {
+		return &waiter[T]{ch: make(chan grant[T], 1)}
+	}
+	s.head, w.next = w.next, nil
+	s.n--
+	return w
+}
+
+func (s *spares[T]) put(w *waiter[T]) {
+	if w != nil && s.n < sparesMost {
+		w.next, s.head = s.head, w
+		s.n++
+	}
+}
+
+// retire keeps w, which was given e, for others who will wait. It lies with e until that is returned to the line: whoever holds the lease
+// needs no lock for that. A waiter that failed is left to the garbage collector.
+func (p *Pool[T]) retire(w *waiter[T], e *entry[T]) {
+	w.ctx = nil
+	if !p.shared {
+		e.spare = w
+		return
+	}
+	p.mu.Lock()
+	p.spares.put(w)
+	p.mu.Unlock()
 }
 
 // queue is the line of waiters, oldest first. All of it is guarded by Pool.mu.

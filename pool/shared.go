@@ -214,21 +214,21 @@ func (p *Pool[T]) reviveLocked() {
 
 // tryShared is TryAcquire where connections are shared. It joins the line only when it is empty, and leaves it at once.
 func (p *Pool[T]) tryShared() (Lease[T], bool) {
-	w := p.waiters.Get().(*waiter[T])
-	defer p.retire(w)
-	w.ctx = p.life
 	p.mu.Lock()
 	if p.phase != open || p.queue.n > 0 {
 		p.mu.Unlock()
 		return Lease[T]{}, false
 	}
-	w.since, w.until = p.exact(), never
+	w := p.spares.take()
+	w.ctx, w.since, w.until = p.life, p.exact(), never
 	p.joinLocked(w, false)
 	p.mu.Unlock()
 	p.pump()
 	p.mu.Lock()
 	if w.queued {
 		p.leaveLocked(w)
+		w.ctx = nil
+		p.spares.put(w)
 		p.mu.Unlock()
 		return Lease[T]{}, false
 	}
@@ -237,6 +237,7 @@ func (p *Pool[T]) tryShared() (Lease[T], bool) {
 	if g.err != nil {
 		return Lease[T]{}, false
 	}
+	p.retire(w, g.e)
 	l := p.begin(g.e, g.seq, p.now())
 	p.emitLent(l, 0)
 	return l, true

@@ -51,6 +51,8 @@ func (p *Pool[T]) placeLocked(e *entry[T], w conn.Word) (h handover[T], moved, d
 	if !moved {
 		return h, false, false
 	}
+	p.spares.put(e.spare)
+	e.spare = nil
 	p.leftLocked(e, w)
 	e.check = nil // also one that was to be cut and was answered just in time
 	if h.w != nil {
