@@ -53,6 +53,7 @@ func TestConnectionThatFailsItsPingIsNotLent(t *testing.T) {
 			t.Errorf("connection %d failed its ping and was lent", l.Value().id)
 		}
 		l.Release()
+		synctest.Wait() // the dial for the borrower began when the ping failed, and may be faster than the burial
 		if n := p.Stats().Closed[conn.Heartbeat]; n == 0 {
 			t.Error("no connection was closed for its failed ping")
 		}
