@@ -243,3 +243,25 @@ func waitFor(t *testing.T, p *Pool[*num], n int) {
 		}
 	}
 }
+
+func TestTickDoesNotDialForSomebodyWhoHasNotYetLookedAtWhatIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlain(t, func(c *Config[*num]) {
+			c.Ping = func(context.Context, *num) error { return nil }
+		})
+		take(t, p).Release()
+		time.Sleep(5 * time.Second)
+		p.mu.Lock()
+		w, err := p.joinAsLocked(context.Background(), p.exact()) // what follows in Acquire is the look
+		p.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.serve(p.exact(), true)
+		g := <-w.ch
+		p.begin(g.e, g.seq, p.now()).Release()
+		if s := p.Stats(); s.Dials != 1 || s.Heartbeats != 1 {
+			t.Errorf("%d dials and %d pings: with a connection at hand the first in line wants a ping, and no dial", s.Dials, s.Heartbeats)
+		}
+	})
+}

@@ -98,7 +98,14 @@ func (p *Pool[T]) serve(now int64, used bool) int64 {
 	work.finish(p)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.growLocked()
+	if p.queue.n > 0 && p.idle.n > 0 && !p.shared {
+		// Somebody has just joined the line and not yet looked at what lies there: that is no reason to dial.
+		p.mu.Unlock()
+		p.pump()
+		p.mu.Lock()
+	} else {
+		p.growLocked()
+	}
 	if !used {
 		p.asleep = p.nextPass
 	}
