@@ -125,8 +125,8 @@ func (w *wrapped) Ping(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	gone := w.gone()
-	return w.after(gone, none, p.Ping(ctx))
+	gone, l := w.gone(), w.limit(ctx)
+	return l.done(w.after(gone, none, p.Ping(ctx)))
 }
 
 // ExecContext executes a statement; driver.ErrSkip sends database/sql to Prepare.
@@ -134,8 +134,9 @@ func (w *wrapped) ExecContext(ctx context.Context, query string, args []driver.N
 	gone := w.gone()
 	switch c := w.inner.(type) {
 	case driver.ExecerContext:
+		l := w.limit(ctx)
 		r, err := c.ExecContext(ctx, query, args)
-		return r, w.after(gone, lasts, err)
+		return r, l.done(w.after(gone, lasts, err))
 	case driver.Execer: //nolint:staticcheck // drivers that have only the old interface
 		values, err := positional(ctx, args)
 		if err != nil {
@@ -153,15 +154,16 @@ func (w *wrapped) QueryContext(ctx context.Context, query string, args []driver.
 	gone := w.gone()
 	switch c := w.inner.(type) {
 	case driver.QueryerContext:
+		l := w.limit(ctx)
 		r, err := c.QueryContext(ctx, query, args)
-		return w.rows(r, err), w.after(gone, lasts, err)
+		return w.answer(r, l, gone, err)
 	case driver.Queryer: //nolint:staticcheck // drivers that have only the old interface
 		values, err := positional(ctx, args)
 		if err != nil {
 			return nil, err
 		}
 		r, err := c.Query(query, values)
-		return w.rows(r, err), w.after(gone, lasts, err)
+		return w.answer(r, nil, gone, err)
 	default:
 		return nil, driver.ErrSkip
 	}
@@ -186,7 +188,7 @@ func (w *wrapped) Query(query string, args []driver.Value) (driver.Rows, error) 
 	}
 	gone := w.gone()
 	r, err := c.Query(query, args)
-	return w.rows(r, err), w.after(gone, lasts, err)
+	return w.answer(r, nil, gone, err)
 }
 
 // Prepare prepares a statement without a context.
@@ -198,9 +200,9 @@ func (w *wrapped) Prepare(query string) (driver.Stmt, error) {
 
 // PrepareContext prepares a statement.
 func (w *wrapped) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	gone := w.gone()
+	gone, l := w.gone(), w.limit(ctx)
 	s, err := prepare(ctx, w.inner, query)
-	return w.stmt(s, err), w.after(gone, none, err)
+	return w.stmt(s, err), l.done(w.after(gone, none, err))
 }
 
 func prepare(ctx context.Context, inner driver.Conn, query string) (driver.Stmt, error) {
@@ -221,12 +223,12 @@ func (w *wrapped) Begin() (driver.Tx, error) {
 
 // BeginTx starts a transaction.
 func (w *wrapped) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
-	gone := w.gone()
+	gone, l := w.gone(), w.limit(ctx)
 	tx, err := begin(ctx, w.inner, o)
 	if err != nil {
-		return nil, w.after(gone, none, err)
+		return nil, l.done(w.after(gone, none, err))
 	}
-	return &wrappedTx{w: w, inner: tx}, nil
+	return &wrappedTx{w: w, inner: tx, limit: l}, nil
 }
 
 func begin(ctx context.Context, inner driver.Conn, o driver.TxOptions) (driver.Tx, error) {

@@ -29,6 +29,9 @@ type Driver struct {
 	// it only where nothing was written or after a complete answer. False: it is believed only where the guard
 	// agrees; lib/pq, for one, returns it for lost answers.
 	BadConnProves bool
+	// EndsLate says that the driver may go on waiting after the end of a context, as lib/pq does where its cancel request is
+	// not answered. Its socket is ended a quarter of a second later. False: the driver ends its calls itself.
+	EndsLate bool
 }
 
 // BorrowFunc checks a connection before it is used again. It belongs to the moment when database/sql resets a session.
@@ -89,9 +92,10 @@ func driverOwning(inner driver.Driver) Driver {
 // adapters are the modules of this repository, by the names of their drivers, so that a missing import is a sentence
 // that can be pasted.
 var adapters = map[string]string{
-	"mysql":  "herz.example/herz/herzmysql",
-	"pgx":    "herz.example/herz/herzpgx",
-	"pgx/v5": "herz.example/herz/herzpgx",
+	"mysql":    "herz.example/herz/herzmysql",
+	"pgx":      "herz.example/herz/herzpgx",
+	"pgx/v5":   "herz.example/herz/herzpgx",
+	"postgres": "herz.example/herz/herzpq",
 }
 
 func unknownDriver(name string, known []string) error {

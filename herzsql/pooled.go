@@ -184,10 +184,10 @@ func (l *leaseConn) Prepare(query string) (driver.Stmt, error) {
 func (l *leaseConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	inner := l.phys.stmts.take(query)
 	if inner == nil {
-		gone := l.gone()
+		gone, end := l.gone(), l.limit(ctx)
 		s, err := prepare(ctx, l.inner, query)
-		if err != nil {
-			return nil, l.after(gone, none, err)
+		if err = end.done(l.after(gone, none, err)); err != nil {
+			return nil, err
 		}
 		inner = s
 	}

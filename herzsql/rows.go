@@ -11,17 +11,18 @@ import (
 type wrappedRows struct {
 	w     *wrapped
 	inner driver.Rows
+	limit *limit
 }
 
-// rows wraps only where there is something to put right.
-func (w *wrapped) rows(r driver.Rows, err error) driver.Rows {
+// answer gives what a query returned, under the limit that lasts until the rows are closed. It wraps only where there is something to put right.
+func (w *wrapped) answer(r driver.Rows, l *limit, gone bool, err error) (driver.Rows, error) {
 	if err != nil {
-		return nil
+		return nil, l.done(w.after(gone, lasts, err))
 	}
-	if w.facts.Hides == nil || w.g == nil {
-		return r
+	if l == nil && (w.facts.Hides == nil || w.g == nil) {
+		return r, nil
 	}
-	return &wrappedRows{w: w, inner: r}
+	return &wrappedRows{w: w, inner: r, limit: l}, nil
 }
 
 // Unwrap gives the driver's own rows.
@@ -32,8 +33,9 @@ func (r *wrappedRows) Columns() []string { return r.inner.Columns() }
 
 // Close ends the result.
 func (r *wrappedRows) Close() error {
-	gone := r.w.gone()
-	return r.w.after(gone, lasts, r.inner.Close())
+	gone, l := r.w.gone(), r.limit
+	r.limit = nil
+	return l.done(r.w.after(gone, lasts, r.inner.Close()))
 }
 
 // Next reads a row; io.EOF after the last one.
@@ -42,7 +44,7 @@ func (r *wrappedRows) Next(dest []driver.Value) error {
 	if err == nil || err == io.EOF { //nolint:errorlint // the contract of driver.Rows is io.EOF itself
 		return err
 	}
-	return r.w.after(false, lasts, err)
+	return r.limit.tell(r.w.after(false, lasts, err))
 }
 
 // HasNextResultSet reports whether another result follows.
@@ -61,7 +63,7 @@ func (r *wrappedRows) NextResultSet() error {
 	if err == nil || err == io.EOF { //nolint:errorlint // as in Next
 		return err
 	}
-	return r.w.after(false, lasts, err)
+	return r.limit.tell(r.w.after(false, lasts, err))
 }
 
 // ColumnTypeScanType is the Go type to scan a column into.

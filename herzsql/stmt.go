@@ -56,6 +56,11 @@ func (s *wrappedStmt) after(gone bool, err error) error {
 	return s.w.after(gone, lasts, err)
 }
 
+func (s *wrappedStmt) answer(r driver.Rows, l *limit, gone bool, err error) (driver.Rows, error) {
+	s.failed = s.failed || err != nil
+	return s.w.answer(r, l, gone, err)
+}
+
 // NumInput is the number of placeholders, or -1.
 func (s *wrappedStmt) NumInput() int { return s.inner.NumInput() }
 
@@ -70,15 +75,15 @@ func (s *wrappedStmt) Exec(args []driver.Value) (driver.Result, error) {
 func (s *wrappedStmt) Query(args []driver.Value) (driver.Rows, error) {
 	gone := s.w.gone()
 	r, err := s.inner.Query(args) //nolint:staticcheck // the driver has no other
-	return s.w.rows(r, err), s.after(gone, err)
+	return s.answer(r, nil, gone, err)
 }
 
 // ExecContext executes the statement.
 func (s *wrappedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	if c, ok := s.inner.(driver.StmtExecContext); ok {
-		gone := s.w.gone()
+		gone, l := s.w.gone(), s.w.limit(ctx)
 		r, err := c.ExecContext(ctx, args)
-		return r, s.after(gone, err)
+		return r, l.done(s.after(gone, err))
 	}
 	values, err := positional(ctx, args)
 	if err != nil {
@@ -90,9 +95,9 @@ func (s *wrappedStmt) ExecContext(ctx context.Context, args []driver.NamedValue)
 // QueryContext asks for rows.
 func (s *wrappedStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	if c, ok := s.inner.(driver.StmtQueryContext); ok {
-		gone := s.w.gone()
+		gone, l := s.w.gone(), s.w.limit(ctx)
 		r, err := c.QueryContext(ctx, args)
-		return s.w.rows(r, err), s.after(gone, err)
+		return s.answer(r, l, gone, err)
 	}
 	values, err := positional(ctx, args)
 	if err != nil {
@@ -113,18 +118,19 @@ func (s *wrappedStmt) CheckNamedValue(v *driver.NamedValue) error {
 type wrappedTx struct {
 	w     *wrapped
 	inner driver.Tx
+	limit *limit // of the context of the whole transaction
 }
 
 // Commit commits. When its answer is lost the error is guard.ErrAmbiguous: the transaction may have been committed.
 func (t *wrappedTx) Commit() error {
 	gone := t.w.gone()
-	return t.w.after(gone, lasts, t.inner.Commit())
+	return t.limit.done(t.w.after(gone, lasts, t.inner.Commit()))
 }
 
 // Rollback rolls back. A lost answer does no harm: the server rolls back what has lost its connection.
 func (t *wrappedTx) Rollback() error {
 	gone := t.w.gone()
-	err := t.w.after(gone, none, t.inner.Rollback())
+	err := t.limit.done(t.w.after(gone, none, t.inner.Rollback()))
 	if err != nil {
 		t.w.condemn(err) // its transaction may still be open
 	}
