@@ -26,6 +26,7 @@ type book struct {
 	acquires, dials, dialled, dialErrs, pings, pingErrs atomic.Uint64
 	lastPingFailure                                     atomic.Int64 // of a ping that nobody answered; 0 when there was none
 	late                                                atomic.Pointer[lateDial]
+	pause                                               pause
 
 	// mu guards what follows. Nothing is called while it is held.
 	mu          sync.Mutex

@@ -82,9 +82,14 @@ func (c *guarded) Connect(ctx context.Context) (driver.Conn, error) {
 	begun, budget := b.now(), b.dialBudget(l)
 	dctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
+	mine, err := b.pause.turn(dctx)
+	if err != nil {
+		return nil, err
+	}
 	b.dials.Add(1)
 	b.tell(pool.Event{Kind: pool.ConnectionCreated})
 	inner, g, err := dial(dctx, c.inner)
+	b.pause.done(ctx, mine, err)
 	if err != nil {
 		if late := dialError(ctx, dctx, budget, err); late != err { //nolint:errorlint // whether it was replaced
 			err = &pool.DialError{Pool: b.name, Err: late}
