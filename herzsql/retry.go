@@ -1,0 +1,110 @@
+package herzsql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+)
+
+// The pauses of [Retry]. A random share of up to a half is taken off each, so that callers who lost the same server do not come
+// back together.
+const (
+	retryFirst = 10 * time.Millisecond
+	retryMost  = time.Second
+	retryFor   = 10 * time.Second
+)
+
+// Retry borrows a connection, runs work on it, and returns it. It does so again, after a pause, only where it is proved that nothing
+// of the work has reached the server: no connection was to be had, or the connection refused the first statement before
+// a byte of it was sent. Whatever may have been executed is never repeated: its error, guard.ErrAmbiguous among others, is returned.
+//
+// It goes on until ctx ends, and for at most ten seconds where ctx has no deadline. The pauses grow from 10 ms to 1 s. The
+// error is that of the last attempt, with the number of attempts where there were several.
+//
+// All statements of the work must go through c, in a transaction where they belong together (c.BeginTx): what is done past it, by another
+// database or by db itself, is done again with each attempt. The proof is of this connection and not of the error alone, so that
+// an error that work brings from elsewhere repeats nothing once c has sent something.
+func Retry(ctx context.Context, db *sql.DB, work func(ctx context.Context, c *sql.Conn) error) error {
+	until, cancel := ctx, func() {}
+	if _, bounded := ctx.Deadline(); !bounded {
+		until, cancel = context.WithTimeout(ctx, retryFor)
+	}
+	defer cancel()
+	var before error
+	for n := 1; ; n++ {
+		unsent, err := attempt(ctx, until, db, work)
+		if err == nil {
+			return nil
+		}
+		if before != nil && until.Err() != nil && errors.Is(err, until.Err()) {
+			err = fmt.Errorf("%w; the attempt before: %w", err, before) // the end of the time does not say what it was spent on
+		}
+		if !unsent || !pauseBefore(until, n) {
+			return numbered(err, n)
+		}
+		before = err
+	}
+}
+
+// numbered says how many attempts there were, where there were several.
+func numbered(err error, n int) error {
+	if n == 1 {
+		return err
+	}
+	return fmt.Errorf("attempt %d: %w", n, err)
+}
+
+// attempt runs the work once, on a connection that is to be had before the end of until. It reports whether it is proved that nothing of the
+// work was sent.
+func attempt(ctx, until context.Context, db *sql.DB, work func(context.Context, *sql.Conn) error) (unsent bool, err error) {
+	c, err := db.Conn(until)
+	if err != nil {
+		return true, err
+	}
+	defer c.Close()
+	g := socketOf(c)
+	if err := work(ctx, c); err != nil {
+		return guard.SafeToRetry(err) && (g == nil || g.Delivery() == conn.NothingSent), err
+	}
+	return false, nil
+}
+
+// socket is the guard under the connection, or nil.
+func (w *wrapped) socket() *guard.Conn { return w.g }
+
+// socketOf is the guard under c; nil where the driver's own connection is not wrapped, whose errors are then the only witnesses.
+func socketOf(c *sql.Conn) (g *guard.Conn) {
+	_ = c.Raw(func(driverConn any) error {
+		if w, ok := driverConn.(interface{ socket() *guard.Conn }); ok {
+			g = w.socket()
+		}
+		return nil
+	})
+	return g
+}
+
+// pauseBefore waits before attempt n+1. It is false when there is no time for another one before the end of until.
+func pauseBefore(until context.Context, n int) bool {
+	pause := retryMost
+	if n <= 7 {
+		pause = min(retryFirst<<(n-1), retryMost)
+	}
+	pause -= rand.N(pause / 2) //nolint:gosec // spreads attempts in time, keeps no secret
+	if end, _ := until.Deadline(); time.Until(end) <= pause {
+		return false
+	}
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-until.Done():
+		return false
+	}
+}
