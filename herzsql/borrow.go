@@ -145,5 +145,11 @@ func askWithin(ctx context.Context, limit time.Duration, g *guard.Conn, ping fun
 	defer cancel()
 	cut := time.AfterFunc(limit, func() { g.Abort(conn.Heartbeat) })
 	err = ping(pctx)
-	return !cut.Stop(), err
+	silence = !cut.Stop()
+	if silence && err == nil {
+		err = errTooLate // its socket is gone all the same
+	}
+	return silence, err
 }
+
+var errTooLate = errors.New("the answer came when the connection had been given up")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"runtime"
 	"sync/atomic"
 
 	"herz.example/herz/guard"
@@ -51,6 +52,7 @@ type connector struct {
 	column bool // statements convert arguments column by column
 	eager  bool // calls every failed read a bad connection, as lib/pq does
 	sticky bool // keeps its socket when a context ends, as careless drivers do
+	tardy  bool // pings are answered when their socket has been given up
 	resets *atomic.Int64
 	reset  error // what ResetSession says of a living connection
 }
@@ -264,7 +266,17 @@ func (r *bareRows) Next(dest []driver.Value) (err error) {
 // full has every optional interface of database/sql/driver.
 type full struct{ *base }
 
-func (f *full) Ping(ctx context.Context) error { _, err := f.ask(ctx, "ping"); return err }
+func (f *full) Ping(ctx context.Context) error {
+	if g, ok := guard.From(f.nc); ok && f.c.tardy {
+		for !g.Dead() && ctx.Err() == nil {
+			runtime.Gosched()
+		}
+		return nil
+	}
+	_, err := f.ask(ctx, "ping")
+	return err
+}
+
 func (f *full) ResetSession(context.Context) error {
 	f.c.resets.Add(1)
 	if f.closed {

@@ -302,3 +302,21 @@ func TestCancelledCallNeverReturnsItsConnectionInMidAnswer(t *testing.T) {
 		}
 	})
 }
+
+func TestPingThatIsAnsweredTooLateIsNoSignOfLife(t *testing.T) {
+	s := newServer(t)
+	c := newConnector(s.listener.Addr().String(), &guard.Dialer{})
+	c.tardy = true
+	db, err := herzsql.OpenConnector(c, herzsql.WithLimits(pool.Limits{TestOnBorrow: true, HeartbeatTimeout: 320 * time.Millisecond}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	fill(t, db, 1)
+	if _, err := db.Exec("add one"); err != nil {
+		t.Errorf("a fresh connection was to be had, and the caller got: %v", err)
+	}
+	if st := herzsql.Stats(db); st.Heartbeats != 1 || st.HeartbeatErrs != 1 || st.Dials != 2 {
+		t.Errorf("%d pings, %d of them failed, %d dials; the only ping was answered after its connection had been cut", st.Heartbeats, st.HeartbeatErrs, st.Dials)
+	}
+}
