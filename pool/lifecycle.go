@@ -76,6 +76,7 @@ func (p *Pool[T]) stopLending(to phase) bool {
 	idle := p.takeAllIdleLocked()
 	p.mu.Unlock()
 	p.buryAll(idle, conn.Drained, nil)
+	p.wake() // checks under way are cut
 	return true
 }
 

@@ -69,7 +69,12 @@ func (p *Pool[T]) used() bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.queue.n > 0
+	return p.queue.n > 0 || p.hurriedLocked()
+}
+
+// hurriedLocked reports whether a check keeps somebody waiting: a caller in the line, or one who drains the pool.
+func (p *Pool[T]) hurriedLocked() bool {
+	return p.checking > 0 && (p.queue.n > 0 || p.phase != open)
 }
 
 // serve does what is due now and returns when the next thing is due. While the pool is used, the short way back through the slots tells
@@ -85,7 +90,7 @@ func (p *Pool[T]) serve(now int64, used bool) int64 {
 		p.nextPass = min(p.nextPass, p.dueOf(oldest, p.rules.Load()))
 	}
 	p.expireLocked(now)
-	if p.queue.n > 0 && p.checking > 0 {
+	if p.hurriedLocked() {
 		work.cutLocked(p, now)
 	}
 	if now >= max(p.nextPass, p.passedAt) || !used {

@@ -225,3 +225,29 @@ func TestAllWhoHaveRoomOnANewConnectionAreServedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestPingThatHangsDoesNotKeepADrainWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		over := make(chan struct{})
+		p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) {
+			c.Ping = func(context.Context, *fake) error { <-over; return nil } // it heeds nothing
+			c.Limits.HeartbeatEvery = 5 * time.Second
+		})
+		acquire(t, p).Release()
+		pass(5*time.Second + 100*time.Millisecond)
+		if c := p.Stats().Checking; c != 1 {
+			t.Fatalf("%d heartbeats under way, not 1", c)
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := p.Drain(ctx); err != nil {
+			t.Errorf("Drain: %v", err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("a ping that hangs kept the drain waiting for %v", took)
+		}
+		close(over)
+		pass(time.Second)
+	})
+}
