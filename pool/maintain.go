@@ -103,14 +103,6 @@ func (p *Pool[T]) serve(now int64, used bool) int64 {
 	work.finish(p)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.queue.n > 0 && p.idle.n > 0 && !p.shared {
-		// Somebody has just joined the line and not yet looked at what lies there: that is no reason to dial.
-		p.mu.Unlock()
-		p.pump()
-		p.mu.Lock()
-	} else {
-		p.growLocked()
-	}
 	if !used {
 		p.asleep = p.nextPass
 	}
@@ -138,7 +130,6 @@ type rounds[T any] struct {
 	ends  []ending[T]
 	beats []*entry[T]
 	leaks []Event
-	pump  bool
 }
 
 type ending[T any] struct {
@@ -164,7 +155,6 @@ func (r *rounds[T]) strayLocked(p *Pool[T]) {
 	}
 	if p.shared && p.queue.n > 0 {
 		p.reviveLocked()
-		r.pump = true
 	}
 }
 
@@ -173,7 +163,6 @@ func (r *rounds[T]) cutLocked(p *Pool[T], now int64) {
 	for _, e := range p.all {
 		if p.cutLocked(e, now) {
 			r.ends = append(r.ends, ending[T]{e, e.cell.Load(), conn.Heartbeat, errCut})
-			r.pump = true
 		}
 	}
 }
@@ -297,7 +286,8 @@ func (p *Pool[T]) dueOf(e *entry[T], r *rules) int64 {
 	return due
 }
 
-// finish does what was found.
+// finish does what was found, and looks at what lies there before it dials for those who wait: somebody who has just joined the line may not
+// have looked yet.
 func (r *rounds[T]) finish(p *Pool[T]) {
 	for _, end := range r.ends {
 		p.bury(end.e, end.w, end.cause, end.err)
@@ -308,9 +298,7 @@ func (r *rounds[T]) finish(p *Pool[T]) {
 	for _, leak := range r.leaks {
 		p.emit(leak)
 	}
-	if r.pump {
-		p.pump()
-	}
+	p.pump()
 }
 
 // heartbeat pings e, which the caller owns. Where there is no ping, only the kernel is asked, which needs no goroutine.
