@@ -73,9 +73,9 @@ func (c *guarded) Close() error {
 }
 
 // Connect dials within the caller's time and never longer than the budget.
-func (c *guarded) Connect(ctx context.Context) (driver.Conn, error) {
+func (c *guarded) Connect(ctx context.Context) (_ driver.Conn, err error) {
 	b := c.book
-	if err := b.echo(); err != nil {
+	if err = b.echo(); err != nil {
 		return nil, err
 	}
 	l := b.limits.Load()
@@ -86,10 +86,10 @@ func (c *guarded) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() { b.pause.done(ctx, mine, err) }() // also when the driver panics, or nobody would have the turn again
 	b.dials.Add(1)
 	b.tell(pool.Event{Kind: pool.ConnectionCreated})
 	inner, g, err := dial(dctx, c.inner)
-	b.pause.done(ctx, mine, err)
 	if err != nil {
 		if late := dialError(ctx, dctx, budget, err); late != err { //nolint:errorlint // whether it was replaced
 			err = &pool.DialError{Pool: b.name, Err: late}

@@ -22,12 +22,16 @@ type pause struct {
 	probing  chan struct{} // closed when the caller whose turn it is has dialled; nil when it is nobody's
 }
 
-// The first pause and the longest. A random share of up to a half is taken off each, so that many processes that lost the same server
-// do not come back together.
-const (
-	pauseFirst = 10 * time.Millisecond
-	pauseMost  = time.Second
-)
+// backoff is the pause after n failures in a row: 10 ms, twice as long after each, at most a second. A random share of up to a half is taken
+// off, so that many who lost the same server do not come back together.
+func backoff(n int) time.Duration {
+	const first, most = 10 * time.Millisecond, time.Second
+	wait := most
+	if n <= 7 {
+		wait = min(first<<(n-1), most)
+	}
+	return wait - rand.N(wait/2) //nolint:gosec // spreads dials in time, keeps no secret
+}
 
 // turn waits until the caller may dial; done must be told how that ended. It is mine when others wait for the outcome. The error is
 // that of the newest dial, for a caller who waited for it in vain.
@@ -80,7 +84,7 @@ func (p *pause) sitOut(ctx context.Context, wait time.Duration) (mine bool, err 
 func (p *pause) waited(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return fmt.Errorf("herz/herzsql: no dial before the end of the context, because the newest of %d failed dials was just now: %w",
+	return fmt.Errorf("herz/herzsql: no dial, because the newest of %d failed ones was just now and the time ended before the next: %w",
 		p.failures, errors.Join(ctx.Err(), p.last))
 }
 
@@ -99,13 +103,8 @@ func (p *pause) done(ctx context.Context, mine bool, err error) {
 		p.failures, p.last = 0, nil
 		p.outcomes++
 	case ctx.Err() == nil && (mine || time.Now().After(p.until)): // those that fail together are one failure
-		wait := pauseMost
-		if p.failures < 7 {
-			wait = min(pauseFirst<<p.failures, pauseMost)
-		}
-		wait -= rand.N(wait / 2) //nolint:gosec // spreads dials in time, keeps no secret
 		p.failures++
-		p.until, p.last = time.Now().Add(wait), err
+		p.until, p.last = time.Now().Add(backoff(p.failures)), err
 		p.outcomes++
 	}
 	if mine {

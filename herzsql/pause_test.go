@@ -24,6 +24,7 @@ type fullServer struct {
 	db     *sql.DB
 	dials  atomic.Int64
 	refuse atomic.Bool
+	panics atomic.Bool
 }
 
 func newFull(t *testing.T, open func(*connector) (*sql.DB, error)) *fullServer {
@@ -38,6 +39,9 @@ func newFull(t *testing.T, open func(*connector) (*sql.DB, error)) *fullServer {
 	real := c.dial
 	c.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		f.dials.Add(1)
+		if f.panics.Load() {
+			panic("fake: a driver with a fault")
+		}
 		if f.refuse.Load() {
 			return nil, errFull
 		}
@@ -171,5 +175,28 @@ func TestServerThatIsNoLongerFullIsUsedAtOnceByAll(t *testing.T) {
 			})
 		}
 		all.Wait()
+	})
+}
+
+func TestDialThatPanicsGivesTheTurnBack(t *testing.T) {
+	f := newFull(t, func(c *connector) (*sql.DB, error) { return herzsql.OpenConnector(c) })
+	if _, err := f.db.Exec("add one"); !errors.Is(err, errFull) {
+		t.Fatalf("the error is %v, not the server's", err)
+	}
+	f.panics.Store(true)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic of the driver was swallowed")
+			}
+		}()
+		_, _ = f.db.Exec("add one")
+	}()
+	f.panics.Store(false)
+	f.refuse.Store(false)
+	within(t, time.Second, "the next dial", func() {
+		if _, err := f.db.Exec("add one"); err != nil {
+			t.Errorf("after the panic: %v", err)
+		}
 	})
 }

@@ -5,20 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"herz.example/herz/conn"
 	"herz.example/herz/guard"
 )
 
-// The pauses of [Retry]. A random share of up to a half is taken off each, so that callers who lost the same server do not come
-// back together.
-const (
-	retryFirst = 10 * time.Millisecond
-	retryMost  = time.Second
-	retryFor   = 10 * time.Second
-)
+// retryFor bounds [Retry] where its context has no deadline.
+const retryFor = 10 * time.Second
 
 // Retry borrows a connection, runs work on it, and returns it. It does so again, after a pause, only where it is proved that nothing
 // of the work has reached the server: no connection was to be had, or the connection refused the first statement before
@@ -91,11 +85,7 @@ func socketOf(c *sql.Conn) (g *guard.Conn) {
 
 // pauseBefore waits before attempt n+1. It is false when there is no time for another one before the end of until.
 func pauseBefore(until context.Context, n int) bool {
-	pause := retryMost
-	if n <= 7 {
-		pause = min(retryFirst<<(n-1), retryMost)
-	}
-	pause -= rand.N(pause / 2) //nolint:gosec // spreads attempts in time, keeps no secret
+	pause := backoff(n)
 	if end, _ := until.Deadline(); time.Until(end) <= pause {
 		return false
 	}
