@@ -43,9 +43,11 @@ type Conn struct {
 	state     atomic.Uint32
 	death     atomic.Pointer[conn.Death]
 	onDeath   atomic.Pointer[func(conn.Death)]
-	condemned atomic.Uint32 // a conn.Cause
+	condemned atomic.Uint32          // a conn.Cause
+	condemner atomic.Pointer[string] // what was said with it
 	pool      atomic.Pointer[string]
-	takenErr  atomic.Uint32 // an errno that a peek took from the socket and that the next read must give
+	name      atomic.Pointer[nameKey] // by which it was dialled
+	takenErr  atomic.Uint32           // an errno that a peek took from the socket and that the next read must give
 
 	// The exchange. Every field is written before the bytes leave and corrected after, so that a quick answer on another
 	// goroutine is not lost.
@@ -123,6 +125,7 @@ type forgotten struct {
 
 func forget(f forgotten) {
 	f.seat.leave(f.self)
+	names.forget(f.self)
 	if f.holds {
 		releaseWatcher()
 	}

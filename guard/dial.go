@@ -23,14 +23,24 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	}
 	dctx, cancel := context.WithTimeout(ctx, d.Options.withDefaults().HeartbeatTimeout)
 	defer cancel()
-	nc, err := d.Net.DialContext(dctx, network, addr)
+	dialer := &d.Net
+	if dialer.Resolver == nil && d.Options.Resolver != nil {
+		dialer = new(net.Dialer)
+		*dialer = d.Net
+		dialer.Resolver = d.Options.Resolver
+	}
+	nc, err := dialer.DialContext(dctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
 	if !isStream(nc) {
 		return nc, nil
 	}
-	return WrapContext(ctx, nc, d.Options).Surface(), nil
+	o := d.Options
+	o.Resolver = dialer.Resolver
+	g := WrapContext(ctx, nc, o)
+	g.SetName(addr)
+	return g.Surface(), nil
 }
 
 // isStream is false for datagrams, which have no peer that could be gone.

@@ -12,6 +12,7 @@ type Info struct {
 	Pool    string        // as SetPool said; empty when no pool has it
 	Local   string        // address of our end
 	Peer    string        // address of the other end
+	Name    string        // host name that it was dialled by, as long as that is watched
 	Age     time.Duration // since it was made
 	Idle    time.Duration // since its newest byte in either direction
 	Waiting time.Duration // since the oldest byte that is unanswered; 0 when none is
@@ -23,7 +24,7 @@ type Info struct {
 func (c *Conn) Info() Info {
 	at := now()
 	i := Info{
-		ID: c.id, Local: c.local, Peer: c.peer, Dead: c.Dead(),
+		ID: c.id, Local: c.local, Peer: c.peer, Name: c.Name(), Dead: c.Dead(),
 		Age: time.Duration(at - c.born), Idle: max(0, time.Duration(at-c.lastIO.Load())),
 	}
 	if name := c.pool.Load(); name != nil {

@@ -41,6 +41,22 @@ func (c *Conn) facts(d *conn.Death) conn.Death {
 // the connection go on. The first cause stays.
 func (c *Conn) Condemn(cause conn.Cause) { c.condemned.CompareAndSwap(0, uint32(cause)) }
 
+// condemn is Condemn with a sentence that the record of the death is to have.
+func (c *Conn) condemn(cause conn.Cause, detail string) {
+	if c.condemned.Load() == 0 {
+		c.condemner.CompareAndSwap(nil, &detail)
+	}
+	c.Condemn(cause)
+}
+
+// sentence is what was said when the connection was condemned.
+func (c *Conn) sentence() string {
+	if s := c.condemner.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
 // Condemned gives the cause given to Condemn.
 func (c *Conn) Condemned() (conn.Cause, bool) {
 	cause := conn.Cause(c.condemned.Load())
@@ -122,7 +138,7 @@ func (c *Conn) Close() error {
 
 func (c *Conn) closeCause() (conn.Cause, string) {
 	if cause, ok := c.Condemned(); ok {
-		return cause, ""
+		return cause, c.sentence()
 	}
 	switch {
 	case c.timedOut.Load():
@@ -214,5 +230,8 @@ func (c *Conn) leave() {
 	}
 	if c.enlisted.Load() {
 		c.delist()
+	}
+	if k := c.name.Load(); k != nil {
+		names.remove(c.self, *k)
 	}
 }

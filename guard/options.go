@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"net"
 	"time"
 )
 
@@ -38,6 +39,12 @@ type Options struct {
 	// ImplicitBegin starts a new exchange with each write that follows an answer. It is right only where no request depends on
 	// an earlier one on the same connection: no transactions, no MULTI. False: only Begin starts one.
 	ImplicitBegin bool
+	// ResolveEvery is how often the host name that was dialled is resolved again while its connections are in use; ten times longer while they
+	// rest. A connection to an address to which its name no longer leads is condemned, after two answers in a row without it, 250
+	// ms apart. One lookup serves all connections of the process that have the same name. 0: 1 s. Negative: never. At least 100 ms.
+	ResolveEvery time.Duration
+	// Resolver resolves names, for a Dialer whose Net has none, and for ResolveEvery. Nil: net.DefaultResolver.
+	Resolver *net.Resolver
 	// Multiplexed says that several exchanges share the connection (HTTP/2, gRPC) or that both ends speak at any time
 	// (WebSocket). Errors of reads and writes are then passed on as they are.
 	Multiplexed bool
@@ -69,6 +76,9 @@ func (o Options) Check() error {
 		refuse("ProbeAfter %v is not between 0 and HeartbeatTimeout (%v): a probe that late finds nothing in time; choose 20ms",
 			o.ProbeAfter, d.HeartbeatTimeout)
 	}
+	if o.ResolveEvery > 0 && o.ResolveEvery < MinResolveEvery {
+		refuse("ResolveEvery %v is less than %v: it would flood the name server; choose 1s, or a negative value for never", o.ResolveEvery, MinResolveEvery)
+	}
 	if o.Multiplexed && (o.EOFNeverClean || o.AmbiguousDeadlines || o.ImplicitBegin || o.ReadError != nil) {
 		refuse("Multiplexed passes errors on unchanged: unset EOFNeverClean, AmbiguousDeadlines, ImplicitBegin and ReadError, or unset Multiplexed")
 	}
@@ -82,6 +92,9 @@ func (o Options) withDefaults() Options {
 	if o.ProbeAfter == 0 {
 		o.ProbeAfter = DefaultProbeAfter
 	}
+	if o.ResolveEvery == 0 {
+		o.ResolveEvery = DefaultResolveEvery
+	}
 	return o
 }
 
@@ -91,6 +104,9 @@ func (o Options) nearest() Options {
 	o.HeartbeatTimeout = min(max(o.HeartbeatTimeout, MinHeartbeatTimeout), MaxHeartbeatTimeout)
 	if o.ProbeAfter < 0 || o.ProbeAfter >= o.HeartbeatTimeout {
 		o.ProbeAfter = DefaultProbeAfter
+	}
+	if o.ResolveEvery > 0 {
+		o.ResolveEvery = max(o.ResolveEvery, MinResolveEvery)
 	}
 	if o.Multiplexed {
 		o.EOFNeverClean, o.AmbiguousDeadlines, o.ImplicitBegin, o.ReadError = false, false, false, nil

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"fmt"
 	"syscall"
 	"time"
@@ -28,7 +29,7 @@ func (c *Conn) Alive() error {
 		return c.dead(d)
 	}
 	if cause, ok := c.Condemned(); ok {
-		d := c.describe(cause, 0, "condemned")
+		d := c.describe(cause, 0, cmp.Or(c.sentence(), "condemned"))
 		return c.dead(&d)
 	}
 	if c.raw == nil && !c.wroteShut.Load() {

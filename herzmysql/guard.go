@@ -40,7 +40,9 @@ func Guard(cfg *mysql.Config, o ...guard.Options) {
 			if err != nil {
 				return nil, err
 			}
-			return guard.WrapContext(ctx, nc, options).Surface(), nil
+			g := guard.WrapContext(ctx, nc, options)
+			g.SetName(addr)
+			return g.Surface(), nil
 		}
 	case cfg.Net == "" || slices.Contains(networks, cfg.Net):
 		d := &guard.Dialer{Options: options}

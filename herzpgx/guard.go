@@ -29,6 +29,8 @@ func Guard(cfg *pgx.ConnConfig, o ...guard.Options) {
 		own = new(net.Dialer).DialContext
 	}
 	connect := cfg.ConnectTimeout
+	found := &phonebook{lookup: cfg.LookupFunc, by: options.Resolver}
+	cfg.LookupFunc = found.resolve
 	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		limit := budget
 		if farewell(ctx, connect) {
@@ -40,7 +42,9 @@ func Guard(cfg *pgx.ConnConfig, o ...guard.Options) {
 		if err != nil {
 			return nil, err
 		}
-		return guard.WrapContext(ctx, nc, options).Surface(), nil
+		g := guard.WrapContext(ctx, nc, options)
+		g.SetName(found.name(addr))
+		return g.Surface(), nil
 	}
 	after := cfg.AfterNetConnect
 	cfg.AfterNetConnect = func(ctx context.Context, c *pgconn.Config, nc net.Conn) (net.Conn, error) {

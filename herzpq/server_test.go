@@ -31,9 +31,11 @@ type server struct {
 	conns map[net.Conn]struct{}
 }
 
-func newServer(t *testing.T) *server {
+func newServer(t *testing.T) *server { return newServerAt(t, "127.0.0.1:0") }
+
+func newServerAt(t *testing.T, addr string) *server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

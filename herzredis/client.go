@@ -104,7 +104,9 @@ func socket(own dialFunc, config *tls.Config, o guard.Options) dialFunc {
 			if _, guarded := guard.From(nc); guarded {
 				return nc, nil
 			}
-			return guard.WrapContext(ctx, nc, o).Surface(), nil
+			g := guard.WrapContext(ctx, nc, o)
+			g.SetName(addr)
+			return g.Surface(), nil
 		}
 	}
 	d := &guard.Dialer{Options: o}
