@@ -45,6 +45,7 @@ type Conn struct {
 	onDeath   atomic.Pointer[func(conn.Death)]
 	condemned atomic.Uint32          // a conn.Cause
 	condemner atomic.Pointer[string] // what was said with it
+	retired   atomic.Bool            // its owner says goodbye
 	pool      atomic.Pointer[string]
 	name      atomic.Pointer[nameKey] // by which it was dialled
 	takenErr  atomic.Uint32           // an errno that a peek took from the socket and that the next read must give

@@ -41,6 +41,13 @@ func (c *Conn) facts(d *conn.Death) conn.Death {
 // the connection go on. The first cause stays.
 func (c *Conn) Condemn(cause conn.Cause) { c.condemned.CompareAndSwap(0, uint32(cause)) }
 
+// Retire is Condemn by an owner who says goodbye next, and then closes: with what the peer answers to that, a FIN or a RST, it does not die of
+// a cause of its own.
+func (c *Conn) Retire(cause conn.Cause) {
+	c.Condemn(cause)
+	c.retired.Store(true)
+}
+
 // condemn is Condemn with a sentence that the record of the death is to have.
 func (c *Conn) condemn(cause conn.Cause, detail string) {
 	if c.condemned.Load() == 0 {
@@ -109,6 +116,10 @@ func (c *Conn) record(cause conn.Cause, errno syscall.Errno, detail string) *con
 func (c *Conn) keep(cause conn.Cause, errno syscall.Errno, detail string) *conn.Death {
 	if d := c.death.Load(); d != nil {
 		return d
+	}
+	if c.retired.Load() && (cause == conn.PeerFIN || cause == conn.PeerRST) {
+		cause, detail = c.closeCause()
+		errno = 0
 	}
 	d := c.describe(cause, errno, detail)
 	if !c.death.CompareAndSwap(nil, &d) {

@@ -63,6 +63,25 @@ func TestCondemnTakesEffectAtBorrow(t *testing.T) {
 	}
 }
 
+func TestAnswerToAGoodbyeIsNoDeathOfItsOwn(t *testing.T) {
+	nc, g, s := pair(t, guard.SQL)
+	dead := make(chan conn.Death, 1)
+	g.OnDeath(func(d conn.Death) { dead <- d })
+	g.Retire(conn.MaxIdle)
+	if _, err := nc.Write([]byte("quit")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil { // with bytes unread: a RST
+		t.Fatal(err)
+	}
+	if _, err := nc.Read(make([]byte, 1)); err == nil {
+		t.Error("the peer has closed, and it is read from")
+	}
+	if d := <-dead; d.Cause != conn.MaxIdle || d.Errno != 0 {
+		t.Errorf("the peer closed because it was told goodbye: %v, want %v", d, conn.MaxIdle)
+	}
+}
+
 // OnDeath is called exactly once, for every way to die, also when it comes late.
 func TestOnDeathIsCalledOnce(t *testing.T) {
 	for name, end := range map[string]func(nc net.Conn, g *guard.Conn, s *net.TCPConn){

@@ -22,6 +22,8 @@ func init() {
 		// markBadConn returns it only where nothing was written. rejectReadOnly returns it after a complete answer and a goodbye, to
 		// which the server may close at once, so that the socket alone looks like a lost answer.
 		BadConnProves: true,
+		Identity:      identity,
+		WrongRole:     wrongRole,
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -154,6 +155,9 @@ func (s *server) answer(w *wire, p []byte, n int64) (again bool) {
 		return w.send(append(id, 0, 0, 0, 0, 0, 0, 0)...) == nil
 	}
 	query := string(p[1:])
+	if strings.Contains(query, "@@hostname") { // who are you?
+		return w.send(append([]byte{0xff, 0xa9, 0x04}, "#HY000no such variable"...)...) == nil // 1193 ER_UNKNOWN_SYSTEM_VARIABLE
+	}
 	if n <= s.readonly.Load() {
 		return w.send(append([]byte{0xff, 0x0a, 0x05}, "#HY000read only"...)...) == nil // 1290 ER_OPTION_PREVENTS_STATEMENT
 	}

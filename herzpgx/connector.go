@@ -17,6 +17,8 @@ func init() {
 		Names:     []string{"pgx", "pgx/v5"},
 		Connector: open,
 		Owns:      func(d driver.Driver) bool { _, ok := d.(*stdlib.Driver); return ok },
+		Identity:  identity,
+		WrongRole: wrongRole,
 	})
 }
 
@@ -45,16 +47,20 @@ type connector struct {
 	opts []stdlib.OptionOpenDB
 }
 
-// WithBorrow puts check in the place of pgx's own ping. The hook is ShouldPing and not ResetSession, so that one of the
-// application stays in force.
-func (c connector) WithBorrow(check herzsql.BorrowFunc) driver.Connector {
+// WithHooks puts the check in the place of pgx's own ping. The hook is ShouldPing and not ResetSession, so that one of the
+// application stays in force. pgx shows errors of the server where it keeps OnPgError.
+func (c connector) WithHooks(h herzsql.Hooks) driver.Connector {
 	hook := stdlib.OptionShouldPing(func(ctx context.Context, p stdlib.ShouldPingParams) bool {
-		return check != nil && !passes(ctx, p.Conn, func(ctx context.Context, g *guard.Conn, ping func(context.Context) error) error {
-			return check(ctx, g, ping)
+		return h.Check != nil && !passes(ctx, p.Conn, func(ctx context.Context, g *guard.Conn, ping func(context.Context) error) error {
+			return h.Check(ctx, g, herzsql.Probe{Ping: ping, Conn: p.Conn})
 		})
 	})
+	cfg := c.cfg.Copy()
+	if h.Refused != nil {
+		onRefused(&cfg.Config, h.Refused)
+	}
 	opts := append(append([]stdlib.OptionOpenDB(nil), c.opts...), hook)
-	c.Connector = stdlib.GetConnector(c.cfg, opts...)
+	c.Connector = stdlib.GetConnector(*cfg, opts...)
 	return c
 }
 

@@ -24,6 +24,8 @@ const (
 // and does not answer a ping, is destroyed, and the pool takes another. After one ping was not answered, connections that were
 // idle since before it are dropped without one. The options are guard.SQL unless others are given.
 //
+// A connection whose server refuses to write because of its role (SQLSTATE 25006) is not lent again either.
+//
 // It takes the place of ShouldPing and PingTimeout. PrepareConn and BeforeAcquire stay the application's, and run after the
 // check. Where cfg has no connect_timeout, a dial is given what a ping leaves of Options.HeartbeatTimeout.
 func GuardPool(cfg *pgxpool.Config, o ...guard.Options) {
@@ -45,6 +47,11 @@ func GuardPool(cfg *pgxpool.Config, o ...guard.Options) {
 		}
 		return dial(ctx, network, addr)
 	}
+	onRefused(&cfg.ConnConfig.Config, func(nc net.Conn) {
+		if g, ok := guard.From(nc); ok {
+			g.Condemn(conn.Identity)
+		}
+	})
 	cfg.ShouldPing = func(ctx context.Context, p pgxpool.ShouldPingParams) bool {
 		return !passes(ctx, p.Conn, c.check(p.IdleDuration))
 	}

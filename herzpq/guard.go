@@ -18,6 +18,8 @@ func init() {
 		Connector: connector,
 		Owns:      owns,
 		EndsLate:  true,
+		Identity:  identity,
+		WrongRole: wrongRole,
 	})
 }
 

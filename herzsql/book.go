@@ -27,6 +27,8 @@ type book struct {
 	lastPingFailure                                     atomic.Int64 // of a ping that nobody answered; 0 when there was none
 	late                                                atomic.Pointer[lateDial]
 	pause                                               pause
+	asker                                               asker
+	standing                                            standing
 
 	// mu guards what follows. Nothing is called while it is held.
 	mu          sync.Mutex
@@ -51,6 +53,10 @@ type entry struct {
 	pong  atomic.Int64 // round trip of the newest ping
 	cause atomic.Uint32
 	asked atomic.Bool // a ping is under way
+
+	server    atomic.Pointer[Server] // who answers; nil: it was not told
+	met       atomic.Pointer[Server] // the answer to the newest question; between check and judge only
+	confirmed atomic.Int64           // when server was last known to be true
 }
 
 func newBook(s *settings, l pool.Limits, bare bool) *book {

@@ -35,7 +35,7 @@ func (b *book) dialBudget(l *pool.Limits) time.Duration {
 
 // check decides whether a connection that was used before may be used again. It runs in the goroutine that asked for a
 // connection, at the moment when database/sql resets the session; nothing of the caller has been sent yet.
-func (b *book) check(ctx context.Context, e *entry, ping func(context.Context) error) error {
+func (b *book) check(ctx context.Context, e *entry, p Probe) error {
 	l, now := b.limits.Load(), b.now()
 	if cause := b.over(e, l, now); cause != conn.None {
 		return b.retire(e, cause, now)
@@ -47,14 +47,17 @@ func (b *book) check(ctx context.Context, e *entry, ping func(context.Context) e
 		}
 	}
 	idle := time.Duration(now - e.heard.Load())
-	if ping != nil && (l.TestOnBorrow || l.PingAfter > 0 && idle > l.PingAfter) {
+	if p.some(e) && (l.TestOnBorrow || l.PingAfter > 0 && idle > l.PingAfter || b.doubtful(e)) {
 		// After one connection to a server fell silent its siblings are not pinged one after the other, each for a
 		// second of the caller's time: those not heard from since are dropped at once.
 		if b.suspected(e) {
 			return b.abort(e, errors.New("its server stopped answering on another connection"))
 		}
-		if err := b.ping(ctx, e, l, ping); err != nil {
+		if err := b.ping(ctx, e, l, b.question(e, p)); err != nil {
 			return b.abort(e, err)
+		}
+		if err := b.judge(e); err != nil {
+			return err
 		}
 	}
 	if e.g != nil {
@@ -68,6 +71,9 @@ func (b *book) check(ctx context.Context, e *entry, ping func(context.Context) e
 
 // over says why the connection has had its time, or None.
 func (b *book) over(e *entry, l *pool.Limits, now int64) conn.Cause {
+	if cause := conn.Cause(e.cause.Load()); cause != conn.None { //nolint:gosec // stored from a Cause
+		return cause
+	}
 	switch {
 	case e.life > 0 && now-e.born > e.life:
 		return conn.MaxLifetime
@@ -85,7 +91,7 @@ func (b *book) over(e *entry, l *pool.Limits, now int64) conn.Cause {
 func (b *book) retire(e *entry, cause conn.Cause, now int64) error {
 	e.cause.Store(uint32(cause))
 	if e.g != nil {
-		e.g.Condemn(cause)
+		e.g.Retire(cause)
 	}
 	return &refusal{safe: true, reason: &ended{conn.Death{
 		ID: e.id, Pool: b.name, Peer: e.peer, Cause: cause, Age: time.Duration(now - e.born), Idle: time.Duration(now - e.heard.Load()),

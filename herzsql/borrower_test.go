@@ -15,11 +15,11 @@ import (
 // hooked is a connector whose driver runs Herz's check in a hook of its own, as pgx does.
 type hooked struct {
 	*connector
-	check herzsql.BorrowFunc
+	hooks herzsql.Hooks
 }
 
-func (h hooked) WithBorrow(check herzsql.BorrowFunc) driver.Connector {
-	h.check = check
+func (h hooked) WithHooks(hooks herzsql.Hooks) driver.Connector {
+	h.hooks = hooks
 	return h
 }
 
@@ -28,23 +28,23 @@ func (h hooked) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &own{c.(*full), h.check}, nil
+	return &own{c.(*full), h.hooks}, nil
 }
 
 // own is the driver's own connection type, which applications reach by Raw.
 type own struct {
 	*full
-	check herzsql.BorrowFunc
+	hooks herzsql.Hooks
 }
 
 func (o *own) ResetSession(ctx context.Context) error {
 	if o.closed {
 		return driver.ErrBadConn
 	}
-	if o.check == nil {
+	if o.hooks.Check == nil {
 		return nil
 	}
-	return o.check(ctx, o.nc, o.Ping)
+	return o.hooks.Check(ctx, o.nc, herzsql.Probe{Ping: o.Ping, Conn: o})
 }
 
 func TestDriverWithAHookKeepsItsOwnConnections(t *testing.T) {

@@ -18,6 +18,8 @@ type wrapped struct {
 	facts Driver      // what is known about the driver
 	bad   bool        // must not go back to any pool
 	why   error       // what made it bad
+
+	refused bool // its server refused a write because of its role
 }
 
 func (w *wrapped) condemn(why error) {
@@ -43,6 +45,10 @@ func (w *wrapped) gone() bool { return w.g != nil && w.g.Dead() }
 // after judges the error of a call.
 func (w *wrapped) after(gone bool, what effect, err error) error {
 	if err == nil || err == driver.ErrSkip { //nolint:errorlint // database/sql compares ErrSkip as it is
+		return err
+	}
+	if w.facts.WrongRole != nil && w.facts.WrongRole(err) {
+		w.refused = true
 		return err
 	}
 	bad := errors.Is(err, driver.ErrBadConn)

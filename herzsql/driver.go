@@ -32,20 +32,39 @@ type Driver struct {
 	// EndsLate says that the driver may go on waiting after the end of a context, as lib/pq does where its cancel request is
 	// not answered. Its socket is ended a quarter of a second later. False: the driver ends its calls itself.
 	EndsLate bool
+	// Identity asks which server answers on a connection, and in which role. c is a driver.Conn of this driver, or the Conn of a [Probe], and nobody
+	// else uses it meanwhile. The time is that of ctx. [AskServer] helps. Nil: servers are not asked.
+	Identity func(ctx context.Context, c any) (Server, error)
+	// WrongRole reports whether err is a server's complete answer that it refuses to write because of its role, such as SQLSTATE 25006 of
+	// PostgreSQL or error 1290 of MySQL. It need not tell that from a transaction which was begun as read-only: the server is asked. Nil: no error
+	// is.
+	WrongRole func(err error) bool
 }
 
-// BorrowFunc checks a connection before it is used again. It belongs to the moment when database/sql resets a session.
-// nc is the connection's socket or a TLS connection over it; ping asks the server for a sign of life. An error is
-// driver.ErrBadConn to errors.Is, and means that nothing was sent for the caller and the connection must go.
-type BorrowFunc func(ctx context.Context, nc net.Conn, ping func(context.Context) error) error
+// Probe is what can be asked of a connection.
+type Probe struct {
+	// Ping asks for a sign of life. Nil: the connection cannot be asked.
+	Ping func(ctx context.Context) error
+	// Conn is the connection as Driver.Identity takes it. Nil: it is not asked who answers.
+	Conn any
+}
+
+// Hooks are what a [Borrower] calls.
+type Hooks struct {
+	// Check checks a connection before it is used again. It belongs to the moment when database/sql resets a session. nc is the connection's
+	// socket or a TLS connection over it. An error is driver.ErrBadConn to errors.Is, and means that nothing was sent for the caller and
+	// the connection must go. Nil: connections are checked elsewhere, and the driver should not ping.
+	Check func(ctx context.Context, nc net.Conn, p Probe) error
+	// Refused tells that a server refused a write because of its role; see Driver.WrongRole. Nil: nobody wants to know.
+	Refused func(nc net.Conn)
+}
 
 // Borrower is a connector that runs Herz's check in a hook of its driver. Its connections need no wrapper, so that
 // (*sql.Conn).Raw gives the driver's own type.
 type Borrower interface {
 	driver.Connector
-	// WithBorrow returns a connector that calls check each time a connection is used again. A nil check means that
-	// the connections are checked elsewhere and the driver should not ping.
-	WithBorrow(check BorrowFunc) driver.Connector
+	// WithHooks returns a connector that calls the hooks.
+	WithHooks(h Hooks) driver.Connector
 }
 
 var registry struct {

@@ -32,8 +32,11 @@ func openGuarded(inner driver.Connector, s *settings, facts Driver) (*sql.DB, er
 	c := &guarded{inner: inner, facts: facts}
 	hook, bare := inner.(Borrower)
 	c.book = newBook(s, limits, bare)
+	if c.book.asker, err = newAsker(s, facts); err != nil {
+		return nil, err
+	}
 	if bare {
-		c.inner = hook.WithBorrow(c.book.checkSocket)
+		c.inner = hook.WithHooks(Hooks{Check: c.book.checkSocket, Refused: c.book.refusedOn})
 	}
 	db := sql.OpenDB(c)
 	c.book.db = db
@@ -89,7 +92,7 @@ func (c *guarded) Connect(ctx context.Context) (_ driver.Conn, err error) {
 	defer func() { b.pause.done(ctx, mine, err) }() // also when the driver panics, or nobody would have the turn again
 	b.dials.Add(1)
 	b.tell(pool.Event{Kind: pool.ConnectionCreated})
-	inner, g, err := dial(dctx, c.inner)
+	inner, g, who, err := dial(dctx, c.inner, b.asker)
 	if err != nil {
 		if late := dialError(ctx, dctx, budget, err); late != err { //nolint:errorlint // whether it was replaced
 			err = &pool.DialError{Pool: b.name, Err: late}
@@ -103,6 +106,11 @@ func (c *guarded) Connect(ctx context.Context) (_ driver.Conn, err error) {
 	b.dialled.Add(1)
 	b.setDialErr("")
 	e := b.add(g, l)
+	if who != nil {
+		e.server.Store(who)
+		e.confirmed.Store(b.now())
+		b.standing.arrived(e.peer, *who, b.now())
+	}
 	b.tell(pool.Event{Kind: pool.ConnectionReady, Conn: e.id, Duration: time.Duration(b.now() - begun)})
 	if b.bare {
 		return inner, nil
@@ -145,8 +153,8 @@ func forWaiters() bool {
 	}
 }
 
-// dial connects and finds the guarded socket under the connection; nil when there is none, or more than one.
-func dial(ctx context.Context, c driver.Connector) (driver.Conn, *guard.Conn, error) {
+// dial connects, finds the guarded socket under the connection (nil when there is none, or more than one), and asks who answers.
+func dial(ctx context.Context, c driver.Connector, a asker) (driver.Conn, *guard.Conn, *Server, error) {
 	cctx, capture := guard.WithCapture(ctx)
 	// A driver that does not look at its context during the handshake is ended by the end of its socket.
 	stop := context.AfterFunc(ctx, func() {
@@ -157,9 +165,15 @@ func dial(ctx context.Context, c driver.Connector) (driver.Conn, *guard.Conn, er
 	defer stop()
 	inner, err := c.Connect(cctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return inner, capture.Conn(), nil
+	g := capture.Conn()
+	who, err := a.introduce(ctx, inner, g)
+	if err != nil {
+		_ = inner.Close() // why it is of no use is what the caller should know
+		return nil, nil, nil, err
+	}
+	return inner, g, who, nil
 }
 
 // clockSkew is how much earlier than its context package net may give a dial up.
@@ -181,7 +195,7 @@ func (b *book) setDialErr(text string) {
 }
 
 // checkSocket is check for a Borrower, which knows its socket and not its entry.
-func (b *book) checkSocket(ctx context.Context, nc net.Conn, ping func(context.Context) error) error {
+func (b *book) checkSocket(ctx context.Context, nc net.Conn, p Probe) error {
 	g, ok := guard.From(nc)
 	if !ok {
 		return nil
@@ -197,7 +211,14 @@ func (b *book) checkSocket(ctx context.Context, nc net.Conn, ping func(context.C
 	if i := g.Info(); i.Waiting == 0 && !i.Dead {
 		e.heard.Store(max(e.heard.Load(), b.now()-int64(i.Idle)))
 	}
-	return b.check(ctx, e, ping)
+	return b.check(ctx, e, p)
+}
+
+// refusedOn notes that a server refused a write, for a Borrower.
+func (b *book) refusedOn(nc net.Conn) {
+	if g, ok := guard.From(nc); ok {
+		b.standing.refused(peerOf(g), b.now())
+	}
 }
 
 // guardedConn is a connection of guarded mode as database/sql sees it.
@@ -213,11 +234,11 @@ func (c *guardedConn) ResetSession(ctx context.Context) error {
 	if w.State() == conn.Idle {
 		w, _ = c.e.cell.Move(w, conn.Checking, 0)
 	}
-	var ping func(context.Context) error
+	probe := Probe{Conn: c.inner}
 	if p, ok := c.inner.(driver.Pinger); ok {
-		ping = p.Ping
+		probe.Ping = p.Ping
 	}
-	err := c.b.check(ctx, c.e, ping)
+	err := c.b.check(ctx, c.e, probe)
 	if r, ok := c.inner.(driver.SessionResetter); ok && err == nil {
 		err = c.after(c.gone(), none, r.ResetSession(ctx))
 	}
@@ -232,6 +253,10 @@ func (c *guardedConn) ResetSession(ctx context.Context) error {
 // IsValid is the moment of return.
 func (c *guardedConn) IsValid() bool {
 	now := c.b.now()
+	if c.refused {
+		c.refused = false
+		c.b.standing.refused(c.e.peer, now)
+	}
 	if cause := c.b.over(c.e, c.b.limits.Load(), now); cause != conn.None {
 		c.e.cause.CompareAndSwap(0, uint32(cause))
 		return false
@@ -261,7 +286,7 @@ func (c *guardedConn) Close() error {
 	}
 	w, _ = c.e.cell.Move(w, conn.Closing, 0)
 	if c.g != nil && !c.g.Dead() {
-		c.g.Condemn(cause)
+		c.g.Retire(cause)
 	}
 	err := c.inner.Close()
 	c.e.cell.Move(w, conn.Closed, 0)

@@ -20,6 +20,9 @@ type settings struct {
 	guard    guard.Options
 	observer pool.Observer
 	log      *slog.Logger
+
+	need      need
+	anonymous bool
 }
 
 // WithName names the database in events, errors and on the board. Empty or absent: the driver's name, and DefaultPool

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"herz.example/herz/guard"
 	"herz.example/herz/pool"
@@ -18,12 +19,21 @@ type phys struct {
 	g     *guard.Conn
 	used  bool // it was lent before, so its session must be reset
 	stmts stmtCache
+
+	server *Server // who answers; nil: it does not tell, or not any more
+	who    string  // what it told last
+	met    bool    // that was just now
 }
 
 // pooled is the connector of pooled mode: what database/sql takes for a new connection is a lease.
 type pooled struct {
 	inner driver.Connector
 	facts Driver
+	asker asker
+	start time.Time // the zero of the times in standing
+
+	standing standing
+
 	pool  *pool.Pool[*phys]
 	ready chan struct{} // closed when pool is set; a pool with MinIdle dials before New returns
 	db    *sql.DB
@@ -34,15 +44,21 @@ func openPooled(inner driver.Connector, s *settings, facts Driver) (*sql.DB, err
 		return nil, errors.New("herz/herzsql: WithMaxIdle has no effect in pooled mode; set MinIdle, KeepWarm and MaxIdleTime of Limits")
 	}
 	if hook, ok := inner.(Borrower); ok {
-		inner = hook.WithBorrow(nil)
+		inner = hook.WithHooks(Hooks{})
 	}
-	c := &pooled{inner: inner, facts: facts, ready: make(chan struct{})}
+	a, err := newAsker(s, facts)
+	if err != nil {
+		return nil, err
+	}
+	c := &pooled{inner: inner, facts: facts, asker: a, start: time.Now(), ready: make(chan struct{})}
 	p, err := pool.New(pool.Config[*phys]{
 		Name: s.name, Limits: s.limits, Observer: s.observer,
 		Dial:  c.dial,
 		Close: func(_ context.Context, p *phys) error { return p.inner.Close() },
 		Ping:  ping,
 		Guard: func(p *phys) *guard.Conn { return p.g },
+
+		Identity: c.identity(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("herz/herzsql: open pooled: %w", err)
@@ -64,14 +80,22 @@ func (c *pooled) dial(ctx context.Context) (*phys, error) {
 	limit := c.pool.Limits().HeartbeatTimeout * 7 / 8
 	dctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	inner, g, err := dial(dctx, c.inner)
+	inner, g, who, err := dial(dctx, c.inner, c.asker)
 	if err != nil {
 		return nil, dialError(ctx, dctx, limit, err)
 	}
-	return &phys{inner: inner, g: g}, nil
+	p := &phys{inner: inner, g: g, server: who, met: true}
+	if who != nil {
+		p.who = who.String()
+	}
+	return p, nil
 }
 
+// ping asks for a sign of life where the question after it, who the server is, does not give one.
 func ping(ctx context.Context, p *phys) error {
+	if p.server != nil {
+		return nil
+	}
 	if pinger, ok := p.inner.(driver.Pinger); ok {
 		return pinger.Ping(ctx)
 	}
@@ -103,7 +127,7 @@ func (c *pooled) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, err
 		}
 		p := lease.Value()
-		l := &leaseConn{wrapped: wrapped{inner: p.inner, g: p.g, facts: c.facts}, phys: p, lease: lease}
+		l := &leaseConn{wrapped: wrapped{inner: p.inner, g: p.g, facts: c.facts}, of: c, phys: p, lease: lease}
 		if err = p.reset(ctx); err == nil {
 			return l, nil
 		}
@@ -136,6 +160,7 @@ func (p *phys) reset(ctx context.Context) error {
 // leaseConn is a lease as database/sql sees it: a connection that is made, used and closed.
 type leaseConn struct {
 	wrapped
+	of    *pooled
 	phys  *phys
 	lease pool.Lease[*phys]
 	over  bool
@@ -159,6 +184,9 @@ func (l *leaseConn) Close() error {
 		return nil
 	}
 	l.over = true
+	if l.refused {
+		l.of.judge(l)
+	}
 	if l.fit() {
 		if l.g != nil {
 			l.g.Begin() // what is left unanswered now, such as mysql's COM_STMT_CLOSE, waits for nothing

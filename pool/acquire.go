@@ -30,7 +30,7 @@ func (p *Pool[T]) examine(e *entry[T], r *rules, now int64) (verdict, conn.Cause
 		}
 	}
 	if e.gen != r.generation {
-		return unfit, conn.Generation
+		return unfit, r.outdated
 	}
 	if now >= e.expires.Load() {
 		return unfit, conn.MaxLifetime

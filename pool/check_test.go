@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -271,6 +272,33 @@ func TestChangedIdentityEndsEveryOlderConnection(t *testing.T) {
 		var id *pool.IdentityError
 		if cleared := seen.of(pool.PoolCleared); len(cleared) != 1 || !errors.As(cleared[0].Err, &id) || id.Before != name || id.After != other {
 			t.Errorf("the change was reported as %+v", cleared)
+		}
+	})
+}
+
+func TestChangeThatSeveralConnectionsNoticeAtOnceInvalidatesOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		name, other := "db1/primary", "db2/primary"
+		s.identity.Store(&name)
+		p := newPool(t, s, func(c *pool.Config[*fake]) {
+			c.Limits.HeartbeatEvery = -1
+			c.Identity = func(_ context.Context, f *fake) (string, error) {
+				time.Sleep(time.Duration(f.id%4) * 10 * time.Millisecond)
+				return *f.server.identity.Load(), nil
+			}
+		})
+		fill(t, p, 4)
+		pass(2 * time.Second) // so that each is asked before its next loan
+		s.identity.Store(&other)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() { acquire(t, p).Release() })
+		}
+		wg.Wait()
+		pass(time.Second) // for those that answer last
+		if st := p.Stats(); st.Generation != 2 || st.Closed[conn.Identity] != 4 {
+			t.Errorf("four noticed the same change: generation %d, want 2; closed %v", st.Generation, st.Closed)
 		}
 	})
 }

@@ -84,7 +84,7 @@ func (p *Pool[T]) deathOf(e *entry[T], w conn.Word, cause conn.Cause, err error)
 			}
 			d = seen
 		} else {
-			e.guard.Condemn(cause)
+			e.guard.Retire(cause)
 		}
 	}
 	d.ID, d.Pool = e.id, p.cfg.Name

@@ -19,6 +19,9 @@ func (e *IdentityError) Error() string {
 	return fmt.Sprintf("herz/pool: %q: the server at %s was %q and is %q now", e.Pool, e.Peer, e.Before, e.After)
 }
 
+// Cause is conn.Identity.
+func (e *IdentityError) Cause() conn.Cause { return conn.Identity }
+
 // SetLimits puts new limits in force, all at once. Zero fields take their defaults. What they mean for connections and callers
 // that are there: see each field. A lower MaxOpen closes idle connections at once and lent ones when they are returned. An
 // error changes nothing.
@@ -33,7 +36,7 @@ func (p *Pool[T]) SetLimits(l Limits) error {
 		return ErrClosed
 	}
 	old := p.rules.Load()
-	r := p.rulesOf(l, old.generation)
+	r := p.rulesOf(l, old.generation, old.outdated)
 	p.rules.Store(r)
 	for _, e := range p.all {
 		if e.cell.Load().State() != conn.Dialing {
@@ -83,17 +86,30 @@ func (p *Pool[T]) easeLocked() {
 }
 
 // Invalidate raises the generation: every connection that is open or being dialled now is stale. Idle ones are closed at once,
-// lent ones when they are returned. Cause says why, for the record.
-func (p *Pool[T]) Invalidate(cause error) { p.invalidate(conn.Generation, cause) }
+// lent ones when they are returned. Cause says why, for the record; one with a method Cause() conn.Cause, such as [*IdentityError], says as
+// what its connections are counted. Others are counted as conn.Generation.
+func (p *Pool[T]) Invalidate(cause error) {
+	why := conn.Generation
+	if known := interface{ Cause() conn.Cause }(nil); errors.As(cause, &known) {
+		why = known.Cause()
+	}
+	p.invalidate(why, cause, anyGeneration)
+}
 
-func (p *Pool[T]) invalidate(why conn.Cause, cause error) {
+// anyGeneration is for an invalidation that no connection asked for.
+const anyGeneration = 0
+
+// invalidate raises the generation. Of those that want it because of what they found on a connection, the first of its generation does: what the
+// others found is true of connections that are stale already.
+func (p *Pool[T]) invalidate(why conn.Cause, cause error, found uint64) {
 	p.mu.Lock()
-	if p.phase == closed {
+	r := *p.rules.Load()
+	if p.phase == closed || found != anyGeneration && found != r.generation {
 		p.mu.Unlock()
 		return
 	}
-	r := *p.rules.Load()
 	r.generation++
+	r.outdated = why
 	p.rules.Store(&r)
 	idle := p.takeAllIdleLocked()
 	p.oweLocked(why, len(idle))

@@ -34,7 +34,7 @@ func (p *Pool[T]) identified(e *entry[T], who string) bool {
 	b.servers[who] = struct{}{}
 	p.mu.Unlock()
 	if changed {
-		p.invalidate(conn.Identity, &IdentityError{Pool: p.cfg.Name, Peer: e.peer, Before: *before, After: who})
+		p.invalidate(conn.Identity, &IdentityError{Pool: p.cfg.Name, Peer: e.peer, Before: *before, After: who}, e.gen)
 		return false
 	}
 	if others {

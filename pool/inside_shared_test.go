@@ -170,7 +170,7 @@ func TestIdleTimeIsAskedAtTheLoanOnlyWhereNothingIsKeptWarm(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := p.rulesOf(l, 1).idleMost; got != want {
+		if got := p.rulesOf(l, 1, conn.Generation).idleMost; got != want {
 			t.Errorf("with KeepWarm %d a connection is too old to be lent after %d ns idle, not %d", keep, got, want)
 		}
 	}

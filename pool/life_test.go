@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -267,6 +268,25 @@ func TestInvalidateEndsIdleAtOnceLentAtReturnAndDialsUnderWay(t *testing.T) {
 		synctest.Wait()
 		if st := p.Stats(); st.Closed[conn.Generation] < 3 || st.Generation != 2 {
 			t.Errorf("after Invalidate: %+v", st)
+		}
+	})
+}
+
+func TestRecordSaysWhatAnInvalidationWasFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, &fakeServer{}, nil)
+		lent := acquire(t, p)
+		acquire(t, p).Release()
+		p.Invalidate(fmt.Errorf("a replica: %w", &pool.IdentityError{Before: "db1", After: "db2"}))
+		l := p.Limits()
+		l.MaxOpen++
+		if err := p.SetLimits(l); err != nil { // which changes nothing about it
+			t.Fatal(err)
+		}
+		lent.Release()
+		synctest.Wait()
+		if st := p.Stats(); st.Closed[conn.Identity] != 2 || st.Closed[conn.Generation] != 0 {
+			t.Errorf("another server answers: closed %v, want both for the identity", st.Closed)
 		}
 	})
 }

@@ -205,7 +205,7 @@ func (r *rounds[T]) idleLocked(p *Pool[T], rules *rules, now int64) {
 		case at.dead():
 			cause = conn.Error
 		case at.gen != rules.generation:
-			cause = conn.Generation
+			cause = rules.outdated
 		case now >= at.expires.Load():
 			cause = conn.MaxLifetime
 		case rules.MaxIdleTime > 0 && now-at.stamp.Load() >= int64(rules.MaxIdleTime) && p.idle.n > rules.warmest():

@@ -106,9 +106,10 @@ type books struct {
 type rules struct {
 	Limits
 	generation uint64
-	probeAfter int64 // silence after which the kernel is asked
-	pingAfter  int64 // silence after which the peer is asked; never without Config.Ping
-	idleMost   int64 // idle time after which no connection is lent; never where a band of them is kept however old
+	outdated   conn.Cause // why connections of older generations go
+	probeAfter int64      // silence after which the kernel is asked
+	pingAfter  int64      // silence after which the peer is asked; never without Config.Ping
+	idleMost   int64      // idle time after which no connection is lent; never where a band of them is kept however old
 	maxUses    uint64
 }
 
@@ -137,7 +138,7 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 		p.hints[i].Store(uint32(i % len(p.slots))) //nolint:gosec // there are at most 64 slots
 	}
 	p.life, p.end = context.WithCancel(context.Background())
-	p.rules.Store(p.rulesOf(limits, 1))
+	p.rules.Store(p.rulesOf(limits, 1, conn.Generation))
 	p.tracing.Store(limits.LeakAfter > 0)
 	p.emit(Event{Kind: PoolCreated})
 	p.emit(Event{Kind: PoolReady})
@@ -149,8 +150,8 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 }
 
 // rulesOf makes the rules for limits that were checked.
-func (p *Pool[T]) rulesOf(l Limits, generation uint64) *rules {
-	r := &rules{Limits: l, generation: generation, probeAfter: int64(probeAfter), pingAfter: never, maxUses: uint64(never)}
+func (p *Pool[T]) rulesOf(l Limits, generation uint64, outdated conn.Cause) *rules {
+	r := &rules{Limits: l, generation: generation, outdated: outdated, probeAfter: int64(probeAfter), pingAfter: never, maxUses: uint64(never)}
 	if p.cfg.Ping != nil && l.PingAfter > 0 {
 		// The coarse clock is up to a tick late: a connection that was quiet for PingAfter must not look younger.
 		r.pingAfter = max(int64(l.PingAfter-tick), 1)

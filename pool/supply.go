@@ -113,7 +113,7 @@ func (p *Pool[T]) unfitness(e *entry[T], w conn.Word) conn.Cause {
 	r := p.rules.Load()
 	switch {
 	case e.gen != r.generation:
-		return conn.Generation
+		return r.outdated
 	case w.Seq() >= r.maxUses:
 		return conn.MaxUses
 	case p.glimpse() >= e.expires.Load():

@@ -26,7 +26,7 @@ var mariadb = product{
 // grants run at each start. The server is reached only from this machine and lives for one test.
 const grants = `CREATE DATABASE IF NOT EXISTS herz;
 CREATE USER IF NOT EXISTS herz@'%';
-GRANT ALL ON *.* TO herz@'%';
+GRANT ALL ON *.* TO herz@'%' WITH GRANT OPTION;
 `
 
 func installMariaDB(a *account, installer, data string) error {
