@@ -26,6 +26,7 @@ type fake struct {
 	pings  atomic.Int64
 	resets atomic.Int64
 	closed atomic.Bool
+	luck   *dice // in a simulation: what happens to it; set before anybody has it
 }
 
 // fakeServer makes fakes and decides how they behave. The zero value answers everything at once.
