@@ -67,10 +67,13 @@ func (e *DeadError) SafeToRetry() bool { return e.BytesSent == 0 }
 // because libraries repeat requests on both.
 type AmbiguousError struct {
 	conn.Death
+
+	sight *sight // nil: nobody wants to know who looks at it
 }
 
 // Error says what happened, to which connection, that the request must not be repeated blindly, and what to change.
 func (e *AmbiguousError) Error() string {
+	e.see()
 	return "herz/guard: lost in the middle of a request: " +
 		describe(e.Death, "the request may have been executed, so it is not safe to repeat")
 }
@@ -78,6 +81,7 @@ func (e *AmbiguousError) Error() string {
 // Is matches ErrAmbiguous and the errno of the death.
 func (e *AmbiguousError) Is(target error) bool {
 	if target == ErrAmbiguous {
+		e.see()
 		return true
 	}
 	errno, ok := target.(syscall.Errno)
@@ -89,7 +93,10 @@ func (e *AmbiguousError) Is(target error) bool {
 func (e *AmbiguousError) RuntimeError() {}
 
 // SafeToRetry reports false.
-func (e *AmbiguousError) SafeToRetry() bool { return false }
+func (e *AmbiguousError) SafeToRetry() bool {
+	e.see()
+	return false
+}
 
 // deadlineError is a deadline that ran out in the middle of an exchange. It stands inside a *net.OpError, as deadlines do.
 type deadlineError struct{ AmbiguousError }

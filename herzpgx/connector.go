@@ -59,6 +59,9 @@ func (c connector) WithHooks(h herzsql.Hooks) driver.Connector {
 	if h.Refused != nil {
 		onRefused(&cfg.Config, h.Refused)
 	}
+	if h.Lost != nil {
+		onLost(&cfg.Config, h.Lost)
+	}
 	opts := append(append([]stdlib.OptionOpenDB(nil), c.opts...), hook)
 	c.Connector = stdlib.GetConnector(*cfg, opts...)
 	return c

@@ -1,9 +1,13 @@
 package herzpgx
 
 import (
+	"context"
 	"errors"
 	"net"
 	"sync/atomic"
+	"weak"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"herz.example/herz/conn"
 	"herz.example/herz/guard"
@@ -20,8 +24,9 @@ import (
 type stream struct {
 	net.Conn
 
-	g    *guard.Conn
-	told atomic.Bool
+	g      *guard.Conn
+	told   atomic.Pointer[weak.Pointer[guard.AmbiguousError]] // weak: pgx may keep the stream for long, and whether anybody looks at the error is told by its end
+	onLost func(*guard.AmbiguousError)                        // nil: nobody wants to know
 }
 
 func newStream(nc net.Conn) net.Conn {
@@ -30,6 +35,23 @@ func newStream(nc net.Conn) net.Conn {
 		return nc
 	}
 	return &stream{Conn: nc, g: g}
+}
+
+// onLost has told called with the error of each lost answer.
+func onLost(cfg *pgconn.Config, told func(*guard.AmbiguousError)) {
+	own := cfg.AfterNetConnect
+	cfg.AfterNetConnect = func(ctx context.Context, c *pgconn.Config, nc net.Conn) (net.Conn, error) {
+		if own != nil {
+			var err error
+			if nc, err = own(ctx, c, nc); err != nil {
+				return nil, err
+			}
+		}
+		if s, ok := nc.(*stream); ok {
+			s.onLost = told
+		}
+		return nc, nil
+	}
 }
 
 // Read reads, and gives the end of the stream in mid-answer its shape.
@@ -46,10 +68,16 @@ func (s *stream) Read(b []byte) (int, error) {
 	if !errors.As(err, &facts) {
 		facts = s.facts(err)
 	}
-	if s.told.Swap(true) {
-		return n, facts
+	if mine := weak.Make(facts); s.told.CompareAndSwap(nil, &mine) {
+		if s.onLost != nil {
+			s.onLost(facts)
+		}
+		return n, &lost{facts}
 	}
-	return n, &lost{facts}
+	if first := s.told.Load().Value(); first != nil {
+		facts = first // to look at either is to look at both
+	}
+	return n, facts
 }
 
 // facts are for an error that did not come from the guard: the goodbye of TLS, which looks like a clean end.
@@ -81,5 +109,13 @@ func (e *lost) Timeout() bool { return true }
 // Temporary reports false. It is part of net.Error.
 func (e *lost) Temporary() bool { return false }
 
+// As notes that the caller asks for the facts, and leaves it to errors.As to find them.
+func (e *lost) As(target any) bool {
+	if _, facts := target.(**guard.AmbiguousError); facts {
+		e.SafeToRetry()
+	}
+	return false
+}
+
 // SafeToRetry reports false.
-func (e *lost) SafeToRetry() bool { return false }
+func (e *lost) SafeToRetry() bool { return e.facts.SafeToRetry() }

@@ -29,6 +29,7 @@ type book struct {
 	pause                                               pause
 	asker                                               asker
 	standing                                            standing
+	cuts                                                *cuts
 
 	// mu guards what follows. Nothing is called while it is held.
 	mu          sync.Mutex
@@ -62,7 +63,7 @@ type entry struct {
 func newBook(s *settings, l pool.Limits, bare bool) *book {
 	b := &book{
 		name: s.name, observer: s.observer, start: time.Now(), bare: bare,
-		entries: map[uint64]*entry{}, causes: map[conn.Cause]uint64{}, suspects: map[string]int64{},
+		cuts: s.cuts, entries: map[uint64]*entry{}, causes: map[conn.Cause]uint64{}, suspects: map[string]int64{},
 	}
 	b.limits.Store(&l)
 	return b

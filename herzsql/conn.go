@@ -19,7 +19,8 @@ type wrapped struct {
 	bad   bool        // must not go back to any pool
 	why   error       // what made it bad
 
-	refused bool // its server refused a write because of its role
+	cuts    *cuts // nil: its driver passes the guard's errors on, and they are followed elsewhere
+	refused bool  // its server refused a write because of its role
 }
 
 func (w *wrapped) condemn(why error) {

@@ -57,6 +57,8 @@ type Hooks struct {
 	Check func(ctx context.Context, nc net.Conn, p Probe) error
 	// Refused tells that a server refused a write because of its role; see Driver.WrongRole. Nil: nobody wants to know.
 	Refused func(nc net.Conn)
+	// Lost tells of the error that an exchange ends with, before the driver passes it on as it is or as part of another. Nil: nobody wants to know.
+	Lost func(e *guard.AmbiguousError)
 }
 
 // Borrower is a connector that runs Herz's check in a hook of its driver. Its connections need no wrapper, so that

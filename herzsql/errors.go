@@ -49,8 +49,16 @@ func (e *lost) Unwrap() []error {
 	return []error{e.facts, e.from}
 }
 
+// As notes that the caller asks for the facts, and leaves it to errors.As to find them.
+func (e *lost) As(target any) bool {
+	if _, facts := target.(**guard.AmbiguousError); facts {
+		e.SafeToRetry()
+	}
+	return false
+}
+
 // SafeToRetry reports false: the statement may have been executed.
-func (e *lost) SafeToRetry() bool { return false }
+func (e *lost) SafeToRetry() bool { return e.facts.SafeToRetry() }
 
 // ended says how a connection ended, where nothing was sent on it any more. It is guard.ErrDead.
 type ended struct{ death conn.Death }

@@ -215,6 +215,9 @@ func (b *base) query(ctx context.Context, q string) (driver.Rows, error) {
 	if err != nil {
 		return nil, err
 	}
+	if first == "head\n" {
+		first = ""
+	}
 	if b.c.typed {
 		return &rows{bareRows{b: b, next: first}}, nil
 	}

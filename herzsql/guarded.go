@@ -21,6 +21,7 @@ type guarded struct {
 	inner driver.Connector
 	facts Driver
 	book  *book
+	cuts  *cuts // for connections that are wrapped; nil where the driver passes errors on
 }
 
 // openGuarded makes the database over the driver's connector. A Borrower keeps its own connections; others are wrapped.
@@ -36,13 +37,15 @@ func openGuarded(inner driver.Connector, s *settings, facts Driver) (*sql.DB, er
 		return nil, err
 	}
 	if bare {
-		c.inner = hook.WithHooks(Hooks{Check: c.book.checkSocket, Refused: c.book.refusedOn})
+		c.inner = hook.WithHooks(Hooks{Check: c.book.checkSocket, Refused: c.book.refusedOn, Lost: c.book.cuts.follow})
+	} else {
+		c.cuts = c.book.cuts
 	}
 	db := sql.OpenDB(c)
 	c.book.db = db
 	c.book.maxIdle = s.maxIdle
 	c.book.apply(limits)
-	enroll(db, &View{book: c.book})
+	enroll(db, &View{book: c.book, cuts: s.cuts})
 	c.book.tell(pool.Event{Kind: pool.PoolCreated})
 	return db, nil
 }
@@ -115,7 +118,7 @@ func (c *guarded) Connect(ctx context.Context) (_ driver.Conn, err error) {
 	if b.bare {
 		return inner, nil
 	}
-	return &guardedConn{wrapped: wrapped{inner: inner, g: e.g, facts: c.facts}, b: b, e: e}, nil
+	return &guardedConn{wrapped: wrapped{inner: inner, g: e.g, facts: c.facts, cuts: c.cuts}, b: b, e: e}, nil
 }
 
 // lateDial is a dial that used up its budget.

@@ -39,11 +39,16 @@ func (c *chronicler) Observe(e pool.Event) {
 
 func (c *chronicler) write(e pool.Event, lost bool) {
 	line, suppressed := c.admit(e.At, lost)
-	if suppressed > 0 {
-		c.log.Warn("herz: more connections were lost than lines are written", "pool", e.Pool, "suppressed", suppressed)
-	}
+	c.confess(e.Pool, suppressed)
 	if line {
 		c.log.Warn("herz: connection lost", attributes(e.Pool, *e.Death)...)
+	}
+}
+
+// confess tells how many lines were left out.
+func (c *chronicler) confess(pool string, suppressed int) {
+	if suppressed > 0 {
+		c.log.Warn("herz: more connections were lost than lines are written", "pool", pool, "suppressed", suppressed)
 	}
 }
 
@@ -68,6 +73,17 @@ func (c *chronicler) admit(at time.Time, lost bool) (line bool, suppressed int) 
 		return true, suppressed
 	}
 }
+
+// unasked tells of a result that was cut short, and whose error nobody looked at.
+func (c *chronicler) unasked(at time.Time, site string, d conn.Death) {
+	line, suppressed := c.admit(at, true)
+	c.confess(d.Pool, suppressed)
+	if line {
+		c.log.Warn("herz: a result was cut short and nobody looked at its error", append([]any{"site", site, "cure", askErr}, attributes(d.Pool, d)...)...)
+	}
+}
+
+const askErr = "ask rows.Err() after the loop, and log or return what it gives"
 
 func attributes(name string, d conn.Death) []any {
 	a := []any{

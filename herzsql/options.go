@@ -23,6 +23,7 @@ type settings struct {
 
 	need      need
 	anonymous bool
+	cuts      *cuts
 }
 
 // WithName names the database in events, errors and on the board. Empty or absent: the driver's name, and DefaultPool
@@ -59,11 +60,13 @@ func newSettings(name string, opts []Option) (*settings, error) {
 	if s.name == "" {
 		s.name = name
 	}
+	s.cuts = &cuts{pool: s.name}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
 	if s.log.Handler() != slog.DiscardHandler {
-		s.observer = &chronicler{log: s.log, next: s.observer}
+		c := &chronicler{log: s.log, next: s.observer}
+		s.observer, s.cuts.log = c, c
 	}
 	if s.limits.HeartbeatTimeout < 0 {
 		return nil, fmt.Errorf("herz/herzsql: HeartbeatTimeout is %v; every wait needs a bound", s.limits.HeartbeatTimeout)

@@ -33,6 +33,7 @@ type pooled struct {
 	start time.Time // the zero of the times in standing
 
 	standing standing
+	cuts     *cuts // for connections that are wrapped; nil where the driver passes errors on
 
 	pool  *pool.Pool[*phys]
 	ready chan struct{} // closed when pool is set; a pool with MinIdle dials before New returns
@@ -43,14 +44,15 @@ func openPooled(inner driver.Connector, s *settings, facts Driver) (*sql.DB, err
 	if s.maxIdle != 0 {
 		return nil, errors.New("herz/herzsql: WithMaxIdle has no effect in pooled mode; set MinIdle, KeepWarm and MaxIdleTime of Limits")
 	}
+	wraps := s.cuts
 	if hook, ok := inner.(Borrower); ok {
-		inner = hook.WithHooks(Hooks{})
+		inner, wraps = hook.WithHooks(Hooks{Lost: s.cuts.follow}), nil
 	}
 	a, err := newAsker(s, facts)
 	if err != nil {
 		return nil, err
 	}
-	c := &pooled{inner: inner, facts: facts, asker: a, start: time.Now(), ready: make(chan struct{})}
+	c := &pooled{inner: inner, facts: facts, asker: a, start: time.Now(), cuts: wraps, ready: make(chan struct{})}
 	p, err := pool.New(pool.Config[*phys]{
 		Name: s.name, Limits: s.limits, Observer: s.observer,
 		Dial:  c.dial,
@@ -69,7 +71,7 @@ func openPooled(inner driver.Connector, s *settings, facts Driver) (*sql.DB, err
 	// Nothing is ever kept by database/sql, see leaseConn.IsValid. Its own limit stays off: it would hand connections
 	// out at random, and dial under a context that has no end.
 	c.db.SetMaxIdleConns(-1)
-	enroll(c.db, &View{pool: p})
+	enroll(c.db, &View{pool: p, cuts: s.cuts})
 	return c.db, nil
 }
 
@@ -127,7 +129,7 @@ func (c *pooled) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, err
 		}
 		p := lease.Value()
-		l := &leaseConn{wrapped: wrapped{inner: p.inner, g: p.g, facts: c.facts}, of: c, phys: p, lease: lease}
+		l := &leaseConn{wrapped: wrapped{inner: p.inner, g: p.g, facts: c.facts, cuts: c.cuts}, of: c, phys: p, lease: lease}
 		if err = p.reset(ctx); err == nil {
 			return l, nil
 		}

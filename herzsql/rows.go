@@ -2,8 +2,11 @@ package herzsql
 
 import (
 	"database/sql/driver"
+	"errors"
 	"io"
 	"reflect"
+
+	"herz.example/herz/guard"
 )
 
 // wrappedRows puts the facts of the guard in the place of what the driver hides while rows are read. Where the driver's
@@ -19,7 +22,7 @@ func (w *wrapped) answer(r driver.Rows, l *limit, gone bool, err error) (driver.
 	if err != nil {
 		return nil, l.done(w.after(gone, lasts, err))
 	}
-	if l == nil && (w.facts.Hides == nil || w.g == nil) {
+	if l == nil && (w.cuts == nil || w.g == nil) {
 		return r, nil
 	}
 	return &wrappedRows{w: w, inner: r, limit: l}, nil
@@ -44,7 +47,17 @@ func (r *wrappedRows) Next(dest []driver.Value) error {
 	if err == nil || err == io.EOF { //nolint:errorlint // the contract of driver.Rows is io.EOF itself
 		return err
 	}
-	return r.limit.tell(r.w.after(false, lasts, err))
+	return r.lost(err)
+}
+
+// lost judges the error that ended the rows.
+func (r *wrappedRows) lost(err error) error {
+	err = r.w.after(false, lasts, err)
+	var facts *guard.AmbiguousError
+	if r.w.cuts != nil && errors.As(err, &facts) {
+		r.w.cuts.follow(facts)
+	}
+	return r.limit.tell(err)
 }
 
 // HasNextResultSet reports whether another result follows.
@@ -63,7 +76,7 @@ func (r *wrappedRows) NextResultSet() error {
 	if err == nil || err == io.EOF { //nolint:errorlint // as in Next
 		return err
 	}
-	return r.limit.tell(r.w.after(false, lasts, err))
+	return r.lost(err)
 }
 
 // ColumnTypeScanType is the Go type to scan a column into.

@@ -158,6 +158,9 @@ func (s *server) answer(line string, n int64) (answer string, again bool) {
 	if verb != "query" {
 		return "ok\n", true
 	}
+	if strings.HasPrefix(line, "query headed") {
+		return "head\n", false
+	}
 	if s.half.Load() {
 		return "1\n", false
 	}

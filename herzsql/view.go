@@ -19,6 +19,7 @@ type View struct {
 	book *book             // guarded mode
 	pool *pool.Pool[*phys] // pooled mode
 	db   *sql.DB           // neither: a database that Herz did not open
+	cuts *cuts             // nil in that case
 }
 
 var views struct {
@@ -120,6 +121,16 @@ func (v *View) Deaths() []conn.Death {
 	default:
 		return nil
 	}
+}
+
+// Unasked names the places in the program at which a result was cut short, because its connection was lost while rows were read, and nobody looked at
+// the error: rows.Err() was not asked, or only compared with nil. Newest first, at most 32 places. It is known when the error is collected as
+// garbage. An answer of the server that ends the rows, and the end of the caller's own context, are not followed.
+func (v *View) Unasked() []conn.Unasked {
+	if v.cuts == nil {
+		return nil
+	}
+	return v.cuts.list()
 }
 
 // Stats counts the connections in one pass over their states. A dead connection is stale until database/sql closes it,
