@@ -43,7 +43,7 @@ type stage struct {
 
 // stages begin with what is quick, because most mutants die there.
 func stages() []stage {
-	const race = "ChaosWithPings|ChaosWithAPing|UnderLoad|BreaksWhileItIsLent|ManyMovers|Offered"
+	const race = "ChaosWithPings|ChaosWithAPing|UnderLoad|BreaksWhileItIsLent|ManyMovers|Offered|TheLockGuards"
 	const worlds, chaos, slow = "Thousand|Hours", "Chaos|DeadLease|TenThousand|BreaksWhileItIsLent", "UnderLoad|Microseconds|DiesInUse|Example"
 	return []stage{
 		{name: "quick", args: []string{"-test.skip", worlds + "|" + chaos + "|" + slow}, timeout: 6 * time.Second},
