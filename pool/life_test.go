@@ -148,6 +148,34 @@ func TestFailOverDoesNotDialTheWholeMinIdleAtOnce(t *testing.T) {
 	})
 }
 
+func TestFailOverOfAPoolThatIsAllLentKeepsToTheBudgetWhenItComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		p := newPool(t, s, func(c *pool.Config[*fake]) {
+			c.Limits = pool.Limits{MaxOpen: 20, MinIdle: 20, MaxDialing: 20, ReconnectPerSecond: 10}
+		})
+		leases := make([]pool.Lease[*fake], 20)
+		for i := range leases {
+			leases[i] = acquire(t, p)
+		}
+		p.Invalidate(errors.New("fail-over"))
+		for _, l := range leases {
+			l.Release()
+		}
+		synctest.Wait()
+		for tenth := range 20 {
+			if n := s.dials.Load() - 20; n < int64(tenth-1) || n > int64(tenth+1) {
+				t.Errorf("%d tenths of a second after a fail-over %d connections were dialled for nobody, at 10 a second", tenth, n)
+			}
+			pass(100 * time.Millisecond)
+		}
+		pass(100 * time.Millisecond)
+		if st := p.Stats(); st.Idle != 20 || st.Dials != 40 {
+			t.Errorf("when the budget has paid for all 20: %+v", st)
+		}
+	})
+}
+
 func TestWarmUpDialsInParallelAndWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeServer{}

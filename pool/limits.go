@@ -30,7 +30,8 @@ type Limits struct {
 	MaxClosing int
 	// ReconnectPerSecond is how many connections a second are dialled anew in place of those that the pool itself ended for their lifetime,
 	// their generation or their server's identity, while nobody waits for them: a fail-over must not meet every pool's whole MinIdle at
-	// once. Callers who wait are dialled for at once, and so is what a loan takes from MinIdle. 0: 20. Negative: without limit.
+	// once. Callers who wait are dialled for at once, and so is what a loan takes from MinIdle, where MaxOpen leaves it a place beside those
+	// replacements. 0: 20. Negative: without limit.
 	ReconnectPerSecond int
 	// MaxUses is how many times one connection is lent. 0: without limit.
 	MaxUses int

@@ -224,9 +224,9 @@ func (p *Pool[T]) wantLocked(r *rules) int {
 	need := p.queue.n
 	if r.MinIdle > 0 {
 		supply += p.idleLocked()
-		need += r.MinIdle
-		if need > supply {
-			need -= min(p.debtLocked(r), need-supply, r.MinIdle)
+		// What has no place is not missing: the debt would be taken off that, and not off what can be dialled.
+		if missing := min(need+r.MinIdle-supply, r.MaxOpen-p.places); missing > 0 {
+			need = max(need, supply+missing-p.debtLocked(r))
 		}
 	}
 	return max(need-supply, p.warm-p.places)
