@@ -49,7 +49,7 @@ func (c *Cell) Load() Word { return Word(c.w.Load()) }
 // not fit the state: both are broken invariants of the caller, never the result of a race.
 func (c *Cell) Move(old Word, to State, leases int) (Word, bool) {
 	if old.Offered() || legal[old&7]>>to&1 == 0 || (to == InUse) != (leases > 0) || leases > MaxLeases {
-		panic(illegal(old, to, leases)) //nolint:forbidigo // a broken invariant of the caller, never the result of a race
+		refuse(old, to, leases)
 	}
 	next := uint64(old)&^(1<<seqShift-1) | uint64(leases)<<leaseShift | uint64(to)
 	if to == InUse && leases >= old.Leases() {
@@ -63,7 +63,7 @@ func (c *Cell) Move(old Word, to State, leases int) (Word, bool) {
 // one lease. An offer and a claim are one atomic operation each; a connection that rests where only its owner finds it needs neither.
 func (c *Cell) Offer(old Word) bool {
 	if old&(1<<seqShift-1) != Word(InUse)|1<<leaseShift {
-		panic(illegal(old, Idle, 0)) //nolint:forbidigo // a broken invariant of the caller, never the result of a race
+		refuse(old, Idle, 0)
 	}
 	return c.w.CompareAndSwap(uint64(old), uint64(old&^(1<<seqShift-1)|Word(Idle)|offered))
 }
@@ -82,6 +82,8 @@ func (c *Cell) Withdraw(old Word) (Word, bool) {
 	return next, old.Offered() && c.w.CompareAndSwap(uint64(old), uint64(next))
 }
 
-func illegal(old Word, to State, leases int) string {
-	return fmt.Sprintf("herz/conn: illegal move from %v with %d leases to %v with %d leases", old.State(), old.Leases(), to, leases)
+// refuse panics: the caller has broken an invariant. It never happens as the result of a race.
+func refuse(old Word, to State, leases int) {
+	panic(fmt.Sprintf("herz/conn: illegal move from %v with %d leases to %v with %d leases", //nolint:forbidigo // see above
+		old.State(), old.Leases(), to, leases))
 }

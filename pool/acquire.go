@@ -58,17 +58,13 @@ func (p *Pool[T]) examine(e *entry[T], r *rules, now int64) (verdict, conn.Cause
 // context has no deadline), or when Limits.MaxWaiters callers wait already; a [*DialError] when the dial that the caller waited for
 // failed and no other connection is open.
 func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
-	if p.cfg.Observer != nil {
-		return p.acquireObserved(ctx)
-	}
-	return p.acquire(ctx)
-}
-
-func (p *Pool[T]) acquire(ctx context.Context) (Lease[T], error) {
-	if p.gate.Load() == 0 && ctx.Err() == nil {
+	if p.plain && p.gate.Load() == 0 && ctx.Err() == nil {
 		if l, ok := p.grab(); ok {
 			return l, nil
 		}
+	}
+	if p.cfg.Observer != nil {
+		return p.acquireObserved(ctx)
 	}
 	return p.acquireSlow(ctx)
 }
@@ -125,16 +121,29 @@ func (p *Pool[T]) lend(e *entry[T]) (Lease[T], verdict) {
 func (p *Pool[T]) begin(e *entry[T], seq uint64, now int64) Lease[T] {
 	e.touch(now)
 	l := Lease[T]{e: e, seq: seq}
+	if p.attends(e, seq) {
+		l.h = p.attend(e, seq)
+	}
+	return l
+}
+
+// attends reports whether the guard is to know of the loan, or its holder is to be kept.
+func (p *Pool[T]) attends(e *entry[T], seq uint64) bool {
+	return e.guard != nil || seq&holderSample == 0 || p.tracing.Load()
+}
+
+// attend tells the guard of the loan, and keeps the holder of a sampled one.
+func (p *Pool[T]) attend(e *entry[T], seq uint64) (h *handle) {
 	if seq&holderSample == 0 || p.tracing.Load() {
 		e.holder.record(seq, 2)
 		if !p.shared {
-			l.h = p.watch(e, seq)
+			h = p.watch(e, seq)
 		}
 	}
 	if e.guard != nil && !p.shared {
 		e.guard.Begin()
 	}
-	return l
+	return h
 }
 
 // holderSample is the mask of lease numbers whose holder's stack is kept and whose loss is proved: one of 1,024, because that costs as much

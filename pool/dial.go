@@ -21,7 +21,7 @@ var errDialHangs = errors.New("the dial function did not return when its context
 // a caller who goes away does not waste the dial of those behind.
 func (p *Pool[T]) startDialLocked() {
 	now := p.exact()
-	e := &entry[T]{pool: p, id: ids.Add(1), gen: p.rules.Load().generation, born: now, jitter: rand.Float64(), index: len(p.all)}
+	e := &entry[T]{core: core{gen: p.rules.Load().generation}, pool: p, id: ids.Add(1), born: now, jitter: rand.Float64(), index: len(p.all)}
 	e.stamp.Store(now)
 	e.expires.Store(never)
 	p.all = append(p.all, e)

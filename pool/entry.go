@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"herz.example/herz/conn"
-	"herz.example/herz/guard"
 )
 
 // never is a time that does not come, in nanoseconds of the pool's clock.
@@ -18,15 +17,11 @@ const never = int64(1<<63 - 1)
 // whoever takes it out of there owns it. The owner alone may move its state, until it is put back or lent. A lease owns the entry it
 // was given. A check owns the entry too, but the maintenance goroutine may cut it: there the state word decides.
 type entry[T any] struct {
-	cell    conn.Cell
-	guard   *guard.Conn             // nil when none was found; immutable once the dial is over
-	gen     uint64                  // generation of the pool when the dial began; immutable
-	expires atomic.Int64            // end of its lifetime, by the pool's clock
-	stamp   atomic.Int64            // when it was last lent or returned, by the pool's clock
-	proven  atomic.Int64            // when a ping last succeeded
-	at      atomic.Pointer[slot[T]] // the slot that pointed to it last
-	pool    *Pool[T]
-	value   T
+	core
+
+	at    atomic.Pointer[slot[T]] // the slot that pointed to it last
+	pool  *Pool[T]
+	value T
 
 	id       uint64
 	born     int64
@@ -48,20 +43,6 @@ type entry[T any] struct {
 	tickets    map[uint64]struct{} // shared mode: leases that are out
 	leakSeen   uint64              // number of the lease that was last reported as long held
 }
-
-// dead reports whether the guard has seen the connection end.
-func (e *entry[T]) dead() bool { return e.guard != nil && e.guard.Dead() }
-
-// touch notes the time of a loan or a return. The coarse clock stands still for ten milliseconds at a time, so that most calls
-// find the stamp right already and write nothing.
-func (e *entry[T]) touch(now int64) {
-	if e.stamp.Load() != now {
-		e.stamp.Store(now)
-	}
-}
-
-// quiet is how long nothing has proved the connection alive.
-func (e *entry[T]) quiet(now int64) int64 { return now - max(e.stamp.Load(), e.proven.Load()) }
 
 // settle computes the end of the connection's lifetime under r.
 func (e *entry[T]) settle(r *rules) {

@@ -180,7 +180,7 @@ func TestDeadConnectionIsShownAsNeitherIdleNorInUse(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
 	g := guard.Wrap(ours, guard.Options{})
-	e := &entry[*num]{guard: g}
+	e := &entry[*num]{core: core{guard: g}}
 	idle, _ := e.cell.Move(e.cell.Load(), conn.Idle, 0)
 	inUse, _ := e.cell.Move(idle, conn.InUse, 1)
 	if e.stateOf(idle) != conn.Idle || e.stateOf(inUse) != conn.InUse {

@@ -137,7 +137,7 @@ func TestFirstInLineFindsWhatWasOfferedBeforeTheGateWasShut(t *testing.T) {
 		p.idle.remove(e)
 		p.mu.Unlock()
 		p.lendTo(t, e)
-		if !e.cell.Offer(e.cell.Load()) || p.berth(e) == nil {
+		if !e.cell.Offer(e.cell.Load()) || e.lastBerth() == nil {
 			t.Fatal("no offer")
 		}
 		p.mu.Lock()

@@ -38,7 +38,7 @@ func (l Lease[T]) held() bool {
 		return l.e.pool.heldShared(l)
 	}
 	w := l.e.cell.Load()
-	return w.State() == conn.InUse && w.Seq() == l.seq
+	return returns(w, l.seq)
 }
 
 // Value is the connection. It must not be used after the loan's end; Value itself then gives the zero T and reports the
@@ -75,29 +75,28 @@ func (l Lease[T]) Release() {
 		return
 	}
 	p := e.pool
-	if !p.plain || p.shared {
+	if !p.plain {
 		p.releaseFull(l)
 		return
 	}
 	w := e.cell.Load()
-	if w.State() != conn.InUse || w.Seq() != l.seq {
+	if !returns(w, l.seq) {
 		p.misused(l, "returned")
 		return
 	}
-	e.touch(p.now())
-	if p.gate.Load() != 0 || !p.keeps(e, w) {
-		l.h.returned()
-		if !p.handBack(e, w) {
-			p.misused(l, "returned")
-		}
-		return
+	now, goes := p.reading()
+	if !goes {
+		now = p.firstNow()
 	}
-	s := p.berth(e)
-	if s == nil {
-		l.h.returned()
-		if !p.handBack(e, w) {
-			p.misused(l, "returned")
+	e.touch(now)
+	var s *slot[T]
+	if p.gate.Load() == 0 && e.keeps(p.rules.Load(), w) {
+		if s = e.lastBerth(); s == nil {
+			s = p.berth(e)
 		}
+	}
+	if s == nil {
+		p.giveBack(l, w)
 		return
 	}
 	if !e.cell.Offer(w) {
@@ -105,30 +104,24 @@ func (l Lease[T]) Release() {
 		return
 	}
 	l.h.returned()
-	p.lookAgain(e, s)
-}
-
-// lookAgain takes back the offer of e in s when something changed before it was visible: somebody joined the line or closed the pool, the
-// connection died, or another one took the slot. Each of these makes itself visible before it looks for offers; so one of the two
-// sides sees the other.
-func (p *Pool[T]) lookAgain(e *entry[T], s *slot[T]) {
-	if p.gate.Load() != 0 || e.dead() || s.e.Load() != e {
+	if p.overtaken(e, s) {
 		p.takeBack(e)
 	}
 }
 
-// keeps reports whether e may rest in the store after the lease w. It asks only what costs a load.
-func (p *Pool[T]) keeps(e *entry[T], w conn.Word) bool {
-	if g := e.guard; g != nil {
-		if g.Dead() {
-			return false
-		}
-		if _, bad := g.Condemned(); bad {
-			return false
-		}
+// giveBack is the way back through the lock.
+func (p *Pool[T]) giveBack(l Lease[T], w conn.Word) {
+	l.h.returned()
+	if !p.handBack(l.e, w) {
+		p.misused(l, "returned")
 	}
-	r := p.rules.Load()
-	return e.gen == r.generation && w.Seq() < r.maxUses
+}
+
+// overtaken reports whether something changed before the offer of e in s was visible, so that it is taken back: somebody joined the line or closed the
+// pool, the connection died, or another one took the slot. Each of these makes itself visible before it looks for offers; so one of the two
+// sides sees the other.
+func (p *Pool[T]) overtaken(e *entry[T], s *slot[T]) bool {
+	return p.gate.Load() != 0 || e.dead() || s.e.Load() != e
 }
 
 // Discard ends the loan and closes the connection. Cause says why, for the record; nil is allowed.
@@ -148,7 +141,7 @@ func (l Lease[T]) Discard(cause error) {
 		return
 	}
 	w := e.cell.Load()
-	if w.State() != conn.InUse || w.Seq() != l.seq {
+	if !returns(w, l.seq) {
 		p.misused(l, "discarded")
 		return
 	}
@@ -178,20 +171,18 @@ func (p *Pool[T]) releaseFull(l Lease[T]) {
 	}
 	e := l.e
 	w := e.cell.Load()
-	if w.State() != conn.InUse || w.Seq() != l.seq {
+	if !returns(w, l.seq) {
 		p.misused(l, "returned")
 		return
 	}
-	l.h.returned()
 	p.emitReturned(e)
 	e.touch(p.now())
-	if p.cfg.Reset != nil && p.keeps(e, w) {
-		if !p.startCheck(e, w, resetting) {
-			p.misused(l, "returned")
-		}
+	if p.cfg.Reset == nil || !e.keeps(p.rules.Load(), w) {
+		p.giveBack(l, w)
 		return
 	}
-	if !p.handBack(e, w) {
+	l.h.returned()
+	if !p.startCheck(e, w, resetting) {
 		p.misused(l, "returned")
 	}
 }

@@ -11,7 +11,7 @@ import (
 func (p *Pool[T]) acquireObserved(ctx context.Context) (Lease[T], error) {
 	began := time.Now()
 	p.emit(Event{Kind: CheckOutStarted})
-	l, err := p.acquire(ctx)
+	l, err := p.acquireSlow(ctx)
 	if err != nil {
 		p.emit(Event{Kind: CheckOutFailed, Duration: time.Since(began), Err: err})
 		return l, err

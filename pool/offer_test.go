@@ -51,7 +51,9 @@ func (s step) giveBack(t *testing.T, meanwhile func()) {
 	if !s.a.cell.Offer(s.a.cell.Load()) {
 		t.Fatal("its user could not return it")
 	}
-	s.p.lookAgain(s.a, at)
+	if s.p.overtaken(s.a, at) {
+		s.p.takeBack(s.a)
+	}
 }
 
 // resting reports whether e can be found: by its slot when it is offered, else in the idle list.

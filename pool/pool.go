@@ -29,14 +29,14 @@ const shut = 1 << 32
 
 // Pool lends connections of type T. It is made by [New] and must be closed.
 type Pool[T any] struct {
+	coarse
+
 	cfg    Config[T]
 	shared bool // Config.Shares is set: one connection takes several leases
-	plain  bool // no observer and no reset: the short way back is open
+	plain  bool // no observer, no reset, and one lease a connection: the short ways out and back are open
 
 	rules   atomic.Pointer[rules] // limits and generation in force; replaced whole, under mu
 	gate    atomic.Int64          // 1 while callers are in line, plus shut for each other reason against the fast path; 0 opens it
-	clock   atomic.Int64          // coarse time; 0 while it stands still because nobody uses the pool
-	touched atomic.Bool           // somebody used the clock since it last ticked
 	tracing atomic.Bool           // every lease keeps its holder's stack
 	slots   []slot[T]
 	hints   [hints]atomic.Uint32 // the slot in which a group of goroutines looks first
@@ -46,11 +46,9 @@ type Pool[T any] struct {
 	beats    atomic.Uint64
 	missed   atomic.Uint64
 
-	epoch time.Time
-	life  context.Context //nolint:containedctx // ends with the pool: the parent of dials, pings and resets, which belong to it and not to a caller
-	end   context.CancelFunc
-	kick  chan struct{}
-	done  chan struct{} // closed when the maintenance goroutine has ended
+	life context.Context //nolint:containedctx // ends with the pool: the parent of dials, pings and resets, which belong to it and not to a caller
+	end  context.CancelFunc
+	done chan struct{} // closed when the maintenance goroutine has ended
 
 	// mu guards everything below, the links of the entries and the line of waiters. No function of Config and no observer is
 	// called under it; the guard's loads are.
@@ -130,9 +128,9 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 		cfg.Name = DefaultPool
 	}
 	p := &Pool[T]{
-		cfg: cfg, shared: cfg.Shares != nil, plain: cfg.Observer == nil && cfg.Reset == nil,
-		slots: make([]slot[T], min(runtime.GOMAXPROCS(0), 64)),
-		epoch: time.Now(), kick: make(chan struct{}, 1), done: make(chan struct{}), backends: map[string]*backend{},
+		cfg: cfg, shared: cfg.Shares != nil, plain: cfg.Observer == nil && cfg.Reset == nil && cfg.Shares == nil,
+		slots:  make([]slot[T], min(runtime.GOMAXPROCS(0), 64)),
+		coarse: coarse{epoch: time.Now(), kick: make(chan struct{}, 1)}, done: make(chan struct{}), backends: map[string]*backend{},
 	}
 	for i := range p.hints {
 		p.hints[i].Store(uint32(i % len(p.slots))) //nolint:gosec // there are at most 64 slots
@@ -176,38 +174,6 @@ const probeAfter = 20 * time.Millisecond
 
 // Name is the pool's name.
 func (p *Pool[T]) Name() string { return p.cfg.Name }
-
-// exact is the time by the pool's clock, read from the machine. It is never 0.
-func (p *Pool[T]) exact() int64 { return int64(time.Since(p.epoch)) + 1 }
-
-// now is the time by the pool's coarse clock, at most some ten milliseconds old. It costs a load; the first caller after
-// a pause pays for an exact reading and sets the clock going.
-func (p *Pool[T]) now() int64 {
-	if !p.touched.Load() {
-		p.touched.Store(true)
-	}
-	if now := p.clock.Load(); now != 0 {
-		return now
-	}
-	p.wake()
-	return p.exact()
-}
-
-// glimpse is now for the pool's own work, which does not keep the clock going.
-func (p *Pool[T]) glimpse() int64 {
-	if now := p.clock.Load(); now != 0 {
-		return now
-	}
-	return p.exact()
-}
-
-// wake makes the maintenance goroutine look at the pool now.
-func (p *Pool[T]) wake() {
-	select {
-	case p.kick <- struct{}{}:
-	default:
-	}
-}
 
 // emit tells the observer. It must not be called with mu held.
 func (p *Pool[T]) emit(e Event) {

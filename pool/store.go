@@ -30,19 +30,25 @@ func (p *Pool[T]) grab() (Lease[T], bool) {
 	group := home()
 	i := int(p.hints[group].Load())
 	for turn := range 2 {
-		e := p.slots[i].e.Load()
-		if e != nil {
-			if w := e.cell.Load(); w.Offered() {
-				now := p.now()
-				if !e.fresh(p.rules.Load(), now) {
-					return Lease[T]{}, false
+		if e := p.slots[i].e.Load(); e != nil && e.cell.Load().Offered() {
+			now, goes := p.reading()
+			if !goes {
+				now = p.firstNow()
+			}
+			seq, t := e.take(p.rules.Load(), now)
+			switch t {
+			case taken:
+				if turn > 0 {
+					p.hints[group].Store(uint32(i)) //nolint:gosec // there are at most 64 slots
 				}
-				if w, ok := e.cell.Claim(w); ok {
-					if turn > 0 {
-						p.hints[group].Store(uint32(i)) //nolint:gosec // there are at most 64 slots
-					}
-					return p.begin(e, w.Seq(), now), true
+				l := Lease[T]{e: e, seq: seq}
+				if p.attends(e, seq) {
+					l.h = p.attend(e, seq)
 				}
+				return l, true
+			case aged:
+				return Lease[T]{}, false
+			case missed:
 			}
 		}
 		if i++; i == len(p.slots) {
@@ -52,24 +58,16 @@ func (p *Pool[T]) grab() (Lease[T], bool) {
 	return Lease[T]{}, false
 }
 
-// fresh reports whether e may be lent as it is. Where it says no, examine knows why.
-func (e *entry[T]) fresh(r *rules, now int64) bool {
-	if e.gen != r.generation || now >= e.expires.Load() || e.quiet(now) >= r.probeAfter {
-		return false
-	}
-	if g := e.guard; g != nil {
-		_, bad := g.Condemned()
-		return !bad && !g.Dead()
-	}
-	return true
-}
-
-// berth gives the slot that points to e, which the caller owns: its last one, or one of two in which nothing is offered. Nil: there is
-// none.
-func (p *Pool[T]) berth(e *entry[T]) *slot[T] {
+// lastBerth is the slot that pointed to e last, if it still does.
+func (e *entry[T]) lastBerth() *slot[T] {
 	if s := e.at.Load(); s != nil && s.e.Load() == e {
 		return s
 	}
+	return nil
+}
+
+// berth gives a slot to e, which the caller owns: one of two in which nothing is offered. Nil: there is none.
+func (p *Pool[T]) berth(e *entry[T]) *slot[T] {
 	i := int(p.hints[home()].Load())
 	for range 2 {
 		s := &p.slots[i]
