@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"herz.example/herz/conn"
-	"herz.example/herz/e2e/netns"
-	"herz.example/herz/e2e/server"
+	"herz.example/herz/faultlab/netns"
+	"herz.example/herz/faultlab/server"
 	"herz.example/herz/guard"
 	"herz.example/herz/herzsql"
 	"herz.example/herz/pool"

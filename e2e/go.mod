@@ -10,6 +10,7 @@ require (
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.49.0
 	herz.example/herz v0.0.0
+	herz.example/herz/faultlab v0.0.0
 	herz.example/herz/herzmysql v0.0.0
 	herz.example/herz/herzpgx v0.0.0
 )

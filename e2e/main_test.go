@@ -12,7 +12,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"go.uber.org/goleak"
 
-	"herz.example/herz/e2e/server"
+	"herz.example/herz/faultlab/server"
 )
 
 func TestMain(m *testing.M) {

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"herz.example/herz/e2e/browser"
-	"herz.example/herz/e2e/owner"
+	"herz.example/herz/faultlab/owner"
 )
 
 const (

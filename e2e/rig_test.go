@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"herz.example/herz/conn"
-	"herz.example/herz/e2e/server"
+	"herz.example/herz/faultlab/server"
 	"herz.example/herz/guard"
 	_ "herz.example/herz/herzmysql"
 	_ "herz.example/herz/herzpgx"

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"herz.example/herz/conn"
-	"herz.example/herz/e2e/server"
+	"herz.example/herz/faultlab/server"
 	"herz.example/herz/herzsql"
 	"herz.example/herz/pool"
 )

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"herz.example/herz/e2e/server"
+	"herz.example/herz/faultlab/server"
 	"herz.example/herz/guard"
 	"herz.example/herz/herzsql"
 	"herz.example/herz/pool"

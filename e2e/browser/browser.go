@@ -19,7 +19,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"herz.example/herz/e2e/owner"
+	"herz.example/herz/faultlab/owner"
 )
 
 const (

@@ -14,7 +14,7 @@ import (
 )
 
 // outside is what no user's program runs.
-var outside = regexp.MustCompile(`^(cmd|e2e|bench|internal/mutate)/`)
+var outside = regexp.MustCompile(`^(cmd|e2e|faultlab|bench|internal/mutate)/`)
 
 // TestEveryLockSaysItsLaw wants two things of a mutex: a comment that says what it guards, and, where users run it, a line in
 // docs/locks.md, because the order of locks cannot be seen from any one of them.

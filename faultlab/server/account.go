@@ -15,7 +15,7 @@ import (
 	"strings"
 	"syscall"
 
-	"herz.example/herz/e2e/owner"
+	"herz.example/herz/faultlab/owner"
 )
 
 // account is who runs a server.

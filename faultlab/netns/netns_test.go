@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"herz.example/herz/e2e/netns"
+	"herz.example/herz/faultlab/netns"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

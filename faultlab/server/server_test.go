@@ -12,8 +12,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"herz.example/herz/e2e/netns"
-	"herz.example/herz/e2e/server"
+	"herz.example/herz/faultlab/netns"
+	"herz.example/herz/faultlab/server"
 )
 
 func TestMain(m *testing.M) {

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"herz.example/herz/e2e/owner"
+	"herz.example/herz/faultlab/owner"
 )
 
 // commandTime bounds each command that is run.

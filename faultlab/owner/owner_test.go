@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"testing"
 
-	"herz.example/herz/e2e/owner"
+	"herz.example/herz/faultlab/owner"
 )
 
 func TestOnlyNamesOfEndedProcessesAreGone(t *testing.T) {
