@@ -9,27 +9,28 @@ import (
 	"strings"
 )
 
-// table drops what goes to or comes from the clients' ports in the set lost, and the servers' ports in the set closed.
-// Nothing is answered: no RST, no ICMP.
+// table drops what goes to or comes from the clients' ports in the set lost, and the servers' ports in the set closed, and
+// everything when the set severed has the protocol. Nothing is answered: no RST, no ICMP. What stays inside the namespace passes.
 const table = `table inet herz {
 	set lost { type inet_service; }
 	set closed { type inet_service; }
+	set severed { type inet_proto; }
 	chain arriving {
 		type filter hook prerouting priority -300; policy accept;
+		iif lo accept
 		tcp sport @lost drop
 		tcp dport @closed drop
+		meta l4proto @severed drop
 	}
 	chain leaving {
 		type filter hook postrouting priority 300; policy accept;
+		oif lo accept
 		tcp dport @lost drop
 		tcp sport @closed drop
+		meta l4proto @severed drop
 	}
 }
 `
-
-func (n *NS) rules() error {
-	return n.nft(table)
-}
 
 func (n *NS) nft(script string) error {
 	if out, err := runWith(script, "ip", "netns", "exec", n.name, "nft", "-f", "-"); err != nil {
@@ -70,14 +71,19 @@ func (n *NS) BlackHole(port int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if len(ports) == 0 {
-		return 0, nil
+	return len(ports), n.Drop(ports...)
+}
+
+// Drop swallows, from now on and in both directions, the packets of the connections that come from these ports of clients.
+func (n *NS) Drop(clients ...int) error {
+	if len(clients) == 0 {
+		return nil
 	}
-	text := make([]string, len(ports))
-	for i, p := range ports {
+	text := make([]string, len(clients))
+	for i, p := range clients {
 		text[i] = strconv.Itoa(p)
 	}
-	return len(ports), n.nft(fmt.Sprintf("add element inet herz lost { %s }\n", strings.Join(text, ", ")))
+	return n.nft(fmt.Sprintf("add element inet herz lost { %s }\n", strings.Join(text, ", ")))
 }
 
 // Vanish swallows, from now on and in both directions, all packets of a server port, those of new connections too.
@@ -85,5 +91,12 @@ func (n *NS) Vanish(port int) error {
 	return n.nft(fmt.Sprintf("add element inet herz closed { %d }\n", port))
 }
 
+// Sever swallows, from now on and in both directions, all packets between the namespace and the rest of the world.
+func (n *NS) Sever() error {
+	return n.nft("add element inet herz severed { tcp, udp, icmp }\n")
+}
+
 // Heal lets all packets pass again.
-func (n *NS) Heal() error { return n.nft("flush set inet herz lost\nflush set inet herz closed\n") }
+func (n *NS) Heal() error {
+	return n.nft("flush set inet herz lost\nflush set inet herz closed\nflush set inet herz severed\n")
+}

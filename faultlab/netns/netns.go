@@ -4,13 +4,15 @@ package netns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"testing"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,83 +20,121 @@ import (
 	"herz.example/herz/faultlab/owner"
 )
 
+// Most bounds how many namespaces one process has open at once.
+const Most = 64
+
 // commandTime bounds each command that is run.
 const commandTime = 10 * time.Second
 
 // runDir is where ip(8) keeps the names of namespaces.
 const runDir = "/run/netns"
 
-// NS is a network namespace that lives as long as its test.
+var open atomic.Int32
+
+// NS is a network namespace.
 type NS struct {
 	name   string
-	hostIP string
+	hostIP string // from where its clients come
 	ip     string
+	subnet *subnet
+
+	counted bool // in open
+	end     sync.Once
+	endErr  error
 }
 
-// New makes a namespace and removes it when the test ends. Processes that still run inside are killed then.
-func New(t testing.TB) *NS {
-	t.Helper()
+// Open makes a namespace that the host can reach.
+func Open() (*NS, error) {
+	n, err := create()
+	if err != nil {
+		return nil, err
+	}
+	n.hostIP = n.subnet.addr(1)
+	outer, inner := link(n.name), "eth0"
+	err = steps(
+		[]string{"ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", n.name},
+		[]string{"ip", "addr", "add", n.hostIP + "/30", "dev", outer},
+		[]string{"ip", "link", "set", outer, "up"},
+		[]string{"ip", "-n", n.name, "addr", "add", n.ip + "/30", "dev", inner},
+		[]string{"ip", "-n", n.name, "link", "set", inner, "up"},
+	)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("netns: %w", err), n.Close())
+	}
+	return n, nil
+}
+
+// create makes a namespace with its subnet and rules, and without a way to it.
+func create() (*NS, error) {
+	if err := able(); err != nil {
+		return nil, err
+	}
+	if err := Sweep(); err != nil {
+		return nil, fmt.Errorf("netns: remove what a crashed run left: %w", err)
+	}
+	net, err := claim()
+	if err != nil {
+		return nil, err
+	}
+	n := &NS{name: owner.Name(fmt.Sprintf("n%d", owner.Next())), ip: net.addr(2), subnet: net}
+	if open.Add(1) > Most {
+		open.Add(-1)
+		return nil, errors.Join(fmt.Errorf("netns: %d namespaces are open, which is the most for one process: close some", Most), n.Close())
+	}
+	n.counted = true
+	err = steps(
+		[]string{"ip", "netns", "add", n.name},
+		[]string{"ip", "-n", n.name, "link", "set", "lo", "up"},
+	)
+	if err == nil {
+		err = n.nft(table)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("netns: %w", err), n.Close())
+	}
+	return n, nil
+}
+
+// able says what is missing here.
+func able() error {
 	if os.Geteuid() != 0 {
-		t.Fatal("netns: a network namespace needs root: run the end-to-end tests as root (sudo -E make test)")
+		return errors.New("netns: a network namespace needs root: run as root (sudo -E make test)")
 	}
 	for _, tool := range []string{"ip", "ss", "nft"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("netns: %s is missing: run tools/setup.sh as root: %v", tool, err)
+			return fmt.Errorf("netns: %s is missing: run tools/setup.sh as root: %w", tool, err)
 		}
 	}
-	if err := sweep(); err != nil {
-		t.Fatalf("netns: remove what a crashed run left: %v", err)
-	}
-	seq := owner.Next()
-	n := &NS{name: owner.Name(fmt.Sprintf("n%d", seq))}
-	subnet := (os.Getpid()*16 + seq) % (1 << 15) * 4 // 198.18.0.0/15 holds 2^15 networks of 4 addresses
-	host := func(i int) string {
-		a := subnet + i
-		return fmt.Sprintf("198.%d.%d.%d", 18+a>>16, a>>8&255, a&255)
-	}
-	n.hostIP, n.ip = host(1), host(2)
-	outer, inner := link(n.name), "eth0"
+	return nil
+}
 
-	t.Cleanup(func() {
-		if err := remove(n.name); err != nil {
-			t.Errorf("netns: %v", err)
+// Close kills what still runs inside and removes the namespace. It may be called twice.
+func (n *NS) Close() error {
+	n.end.Do(func() {
+		n.endErr = errors.Join(remove(n.name), n.subnet.release())
+		if n.counted {
+			open.Add(-1)
 		}
 	})
-	for _, step := range [][]string{
-		{"ip", "netns", "add", n.name},
-		{"ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", n.name},
-		{"ip", "addr", "add", n.hostIP + "/30", "dev", outer},
-		{"ip", "link", "set", outer, "up"},
-		{"ip", "-n", n.name, "addr", "add", n.ip + "/30", "dev", inner},
-		{"ip", "-n", n.name, "link", "set", inner, "up"},
-		{"ip", "-n", n.name, "link", "set", "lo", "up"},
-	} {
-		if out, err := run(step...); err != nil {
-			t.Fatalf("netns: %s: %v: %s", strings.Join(step, " "), err, out)
-		}
-	}
-	if err := n.rules(); err != nil {
-		t.Fatalf("netns: %v", err)
-	}
-	return n
+	return n.endErr
 }
 
 // IP is the address of the namespace, which the host can dial.
 func (n *NS) IP() string { return n.ip }
 
-// HostIP is the host's address on the way to the namespace.
+// HostIP is the host's address, as servers in the namespace see their clients.
 func (n *NS) HostIP() string { return n.hostIP }
 
 // Do runs fn inside the namespace. Processes that fn starts stay there; goroutines and sockets of others are not affected.
 func (n *NS) Do(fn func() error) error {
 	runtime.LockOSThread()
-	outside, err := open("/proc/thread-self/ns/net")
+	outside, err := openPath("/proc/thread-self/ns/net")
 	if err != nil {
 		runtime.UnlockOSThread()
 		return err
 	}
 	defer func() { _ = unix.Close(outside) }()
-	inside, err := open(filepath.Join(runDir, n.name))
+	inside, err := openPath(filepath.Join(runDir, n.name))
 	if err != nil {
 		runtime.UnlockOSThread()
 		return err
@@ -112,7 +152,7 @@ func (n *NS) Do(fn func() error) error {
 	return err
 }
 
-func open(path string) (int, error) {
+func openPath(path string) (int, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("netns: open %s: %w", path, err)
@@ -120,51 +160,22 @@ func open(path string) (int, error) {
 	return fd, nil
 }
 
-// sweep removes the namespaces of runs that have ended without doing so themselves.
-func sweep() error {
-	entries, err := os.ReadDir(runDir)
-	if os.IsNotExist(err) {
+// set writes a kernel setting of the namespace, given as its path under /proc/sys.
+func (n *NS) set(name, value string) error {
+	return n.Do(func() error {
+		if err := os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0); err != nil {
+			return fmt.Errorf("netns: set %s to %s: %w", name, value, err)
+		}
 		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !owner.Gone(e.Name()) {
-			continue
-		}
-		// Two runs may sweep at once; what matters is that the name is gone afterwards.
-		if err := remove(e.Name()); err != nil {
-			if _, still := os.Stat(filepath.Join(runDir, e.Name())); still == nil {
-				return err
-			}
-		}
-	}
-	return nil
+	})
 }
 
-// link is the name of the host's interface to a namespace, within the 15 characters of the kernel: "hzPID-SEQ".
-func link(name string) string {
-	return "hz" + strings.Replace(strings.TrimPrefix(name, owner.Prefix), "-n", "-", 1)
-}
-
-// remove kills what runs inside and removes the namespace, with its interfaces and rules. Sockets that still wait in a hole keep
-// the kernel from doing it all at once, so the host's interface is removed by name.
-func remove(name string) error {
-	if _, err := os.Stat(filepath.Join(runDir, name)); err != nil {
-		return nil
-	}
-	defer func() { _, _ = run("ip", "link", "del", link(name)) }() // gone already: good
-	if pids, err := run("ip", "netns", "pids", name); err == nil {
-		for _, pid := range strings.Fields(pids) {
-			var p int
-			if _, err := fmt.Sscan(pid, &p); err == nil {
-				_ = unix.Kill(p, unix.SIGKILL)
-			}
+// steps runs commands one after the other, up to the first that fails.
+func steps(commands ...[]string) error {
+	for _, c := range commands {
+		if out, err := run(c...); err != nil {
+			return fmt.Errorf("%s: %w: %s", strings.Join(c, " "), err, out)
 		}
-	}
-	if out, err := run("ip", "netns", "del", name); err != nil {
-		return fmt.Errorf("remove %s: %w: %s", name, err, out)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package owner names what the end-to-end tests leave on a machine while they run, so that a later run can tell what a
+// Package owner names what runs of the lab leave on a machine, so that a later run can tell what a
 // crashed one left behind.
 //
 // # Contract

@@ -13,14 +13,14 @@ import (
 )
 
 // Prefix begins every name.
-const Prefix = "herz-e2e-"
+const Prefix = "herz-lab-"
 
 var last atomic.Uint32
 
 // Next is a number that this process has not given before, from 1.
 func Next() int { return int(last.Add(1)) }
 
-// Name is "herz-e2e-PID-tail".
+// Name is "herz-lab-PID-tail".
 func Name(tail string) string { return fmt.Sprintf("%s%d-%s", Prefix, os.Getpid(), tail) }
 
 // Gone reports whether name was made by [Name] in a process that has ended.

@@ -17,9 +17,9 @@ func TestOnlyNamesOfEndedProcessesAreGone(t *testing.T) {
 	}
 	for name, want := range map[string]bool{
 		owner.Name("x"):          false,
-		"herz-e2e-1-x":           false,
-		"herz-e2e-x":             false,
-		"herz-e2e--1-x":          false,
+		"herz-lab-1-x":           false,
+		"herz-lab-x":             false,
+		"herz-lab--1-x":          false,
 		"somebody-else-99999999": false,
 		owner.Prefix + strconv.Itoa(ended.Process.Pid) + "-x": true,
 	} {
