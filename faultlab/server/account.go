@@ -58,12 +58,13 @@ func (a *account) env(home string) []string {
 }
 
 // run runs a program to its end as the account, within installTime.
-func (a *account) run(dir string, args ...string) error {
+func (a *account) run(dir, stdin string, args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), installTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // fixed commands of this package
 	cmd.Dir, cmd.Env = dir, a.env(dir)
 	cmd.SysProcAttr = a.attributes()
+	cmd.Stdin = strings.NewReader(stdin)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", filepath.Base(args[0]), err, out)
 	}
@@ -72,7 +73,7 @@ func (a *account) run(dir string, args ...string) error {
 
 // folder makes a temporary folder that belongs to the account. It is not that of the test, which only its owner may enter.
 func (a *account) folder(tail string) (string, error) {
-	if err := sweep(); err != nil {
+	if err := Sweep(); err != nil {
 		return "", fmt.Errorf("remove what a crashed run left: %w", err)
 	}
 	dir, err := os.MkdirTemp("", owner.Name(tail)+"-")
@@ -88,7 +89,16 @@ func (a *account) folder(tail string) (string, error) {
 	return dir, nil
 }
 
-func sweep() error {
+// own gives the account a file that was just made; err is what came of making it.
+func (a *account) own(path string, err error) error {
+	if err != nil || !a.change {
+		return err
+	}
+	return os.Chown(path, int(a.uid), int(a.gid))
+}
+
+// Sweep removes the folders of processes that have ended without doing so themselves. [Open] does it first.
+func Sweep() error {
 	entries, err := os.ReadDir(os.TempDir())
 	if err != nil {
 		return err

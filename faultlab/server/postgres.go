@@ -4,39 +4,82 @@ package server
 
 import (
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strconv"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // to see when the server answers
 )
 
-var postgres = product{
-	name:      "PostgreSQL",
-	driver:    "pgx",
-	accounts:  []string{"postgres"},
-	bins:      []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"},
-	installer: "initdb",
-	server:    "postgres",
-	install:   installPostgres,
-	arguments: argumentsPostgres,
-	dsn:       func(s *Server) string { return fmt.Sprintf("postgres://herz@%s/postgres?sslmode=disable", s.Addr()) },
+func postgres() product {
+	return product{
+		name:      "PostgreSQL",
+		driver:    "pgx",
+		accounts:  []string{"postgres"},
+		bins:      []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"},
+		installer: "initdb",
+		server:    "postgres",
+		install:   installPostgres,
+		arguments: argumentsPostgres,
+		dsn:       dsnPostgres,
+		ready:     answersSQL,
+		tls:       true,
+	}
 }
 
-func installPostgres(a *account, installer, data string) error {
-	if err := a.run(filepath.Dir(data), installer, "--pgdata="+data, "--username=herz", "--auth=trust", "--no-sync",
+// roles are given one a line, as the single-user mode wants them.
+const roles = `CREATE ROLE client LOGIN;
+GRANT ALL ON SCHEMA public TO client;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO client;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON SEQUENCES TO client;
+`
+
+func installPostgres(a *account, p *product, data string) error {
+	dir := filepath.Dir(data)
+	installer, err := p.program(p.installer)
+	if err != nil {
+		return err
+	}
+	if err := a.run(dir, "", installer, "--pgdata="+data, "--username=herz", "--auth=trust", "--no-sync",
 		"--encoding=UTF8", "--locale=C"); err != nil {
+		return err
+	}
+	single, err := p.program(p.server)
+	if err != nil {
+		return err
+	}
+	if err := a.run(dir, roles, single, "--single", "-D", data, "-c", "fsync=off", "postgres"); err != nil {
 		return err
 	}
 	// The server is reached only from this machine and lives for one test.
 	return appendTo(filepath.Join(data, "pg_hba.conf"), "host all all all trust\n")
 }
 
-func argumentsPostgres(s *Server) []string {
-	args := []string{"-D", s.data(), "-k", s.dir, "-h", s.opt.IP, "-p", strconv.Itoa(s.Port)}
-	for _, set := range append([]string{
-		"fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=100", "autovacuum=off",
-	}, s.opt.Settings...) {
+func argumentsPostgres(s *Server) ([]string, error) {
+	args := []string{"-D", s.data(), "-k", s.dir, "-h", s.opt.Listen, "-p", strconv.Itoa(s.Port)}
+	settings := []string{
+		"fsync=off", "full_page_writes=off", "shared_buffers=16MB", "autovacuum=off",
+		"max_connections=" + strconv.Itoa(s.opt.connections()),
+	}
+	if s.opt.MaxConnections > 0 {
+		settings = append(settings, "superuser_reserved_connections=0")
+	}
+	if s.opt.IdleTimeout > 0 {
+		settings = append(settings, "idle_session_timeout="+strconv.FormatInt(s.opt.IdleTimeout.Milliseconds(), 10))
+	}
+	if p := s.paper; p != nil {
+		settings = append(settings, "ssl=on", "ssl_cert_file="+p.certificate, "ssl_key_file="+p.key)
+	}
+	for _, set := range append(settings, s.opt.Settings...) {
 		args = append(args, "-c", set)
 	}
-	return args
+	return args, nil
+}
+
+func dsnPostgres(s *Server, a Access) string {
+	secure := "sslmode=disable"
+	if a.secure(s) {
+		secure = "sslmode=verify-full&sslrootcert=" + url.QueryEscape(s.paper.authority)
+	}
+	return fmt.Sprintf("postgres://%s@%s/postgres?%s", a.account(), a.Addr, secure)
 }

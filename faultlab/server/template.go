@@ -23,7 +23,7 @@ func copyTemplate(a *account, k Kind, to string) error {
 	if err != nil {
 		return fmt.Errorf("prepare the data of %v: %w", k, err)
 	}
-	return a.run(filepath.Dir(to), "/bin/cp", "-a", "--reflink=auto", from, to)
+	return a.run(filepath.Dir(to), "", "/bin/cp", "-a", "--reflink=auto", from, to)
 }
 
 func template(a *account, k Kind) (string, error) {
@@ -33,16 +33,12 @@ func template(a *account, k Kind) (string, error) {
 		return data, nil
 	}
 	p := k.product()
-	installer, err := p.program(p.installer)
-	if err != nil {
-		return "", err
-	}
 	dir, err := a.folder(k.String() + "-template")
 	if err != nil {
 		return "", err
 	}
 	data := filepath.Join(dir, "data")
-	if err := p.install(a, installer, data); err != nil {
+	if err := p.install(a, p, data); err != nil {
 		return "", errors.Join(err, os.RemoveAll(dir))
 	}
 	if templates.made == nil {
