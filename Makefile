@@ -10,6 +10,7 @@ LIBRARY := . ./cmd/herz
 LINT    := $(CURDIR)/bin/golangci-lint
 PREFIX  := herz.example/herz
 DEMO    ?=
+SOAK    ?= 10m
 
 ##@ The main job
 demo: ## See pools fail silently, and Herz not fail (needs only Go; DEMO="--once" runs the script once)
@@ -57,6 +58,9 @@ bench: ## Herz's pool beside other pools, all rows, into bench/results (docs/ben
 bench-quick: ## The rows that have a target only, in less than three minutes
 	@go run ./bench --quick --require-hikari --out bench/results
 
+soak: setup ## False alarms: five bad paths, both modes, SOAK (10m) each, side by side; a table, and JSON in bin/soak.json
+	@mkdir -p bin && cd e2e && go test ./soak -v -count=1 -timeout 60m -parallel 32 -soak.for=$(SOAK) -soak.out=$(CURDIR)/bin/soak.json
+
 mutate: ## Break pool and conn in one place at a time: a test has to fail each time (an hour; docs/mutation.md)
 	@go run ./internal/mutate -resume .mutants.json
 
@@ -88,4 +92,4 @@ $(LINT): tools/go.mod tools/go.sum
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick mutate tidy setup rename clean help
+.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick soak mutate tidy setup rename clean help
