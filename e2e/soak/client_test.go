@@ -104,7 +104,10 @@ type speaker interface {
 func (c *client) borrow(workers int, rest time.Duration) {
 	for range workers {
 		c.running.Go(func() {
-			for n := 0; c.call(c.db, n, rest); n++ { //nolint:revive // call is the body
+			for n := 0; ; n++ {
+				if !c.call(c.db, n, rest) {
+					return
+				}
 			}
 		})
 	}

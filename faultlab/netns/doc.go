@@ -10,7 +10,7 @@
 //
 // All packet filter rules live inside the namespaces and go with them. On the host there are only the interfaces, with their
 // addresses and routes, and they go too. What a crashed process left is removed by the next [Open], or by [Sweep]. At most
-// [Most] namespaces are open in one process, and every command has a bound of 10 s. It needs root, ip, ss and nft, and says so
+// [Most] namespaces and as many tunnels are open in one process, and every command has a bound of 10 s. It needs root, ip, ss and nft, and says so
 // where it has not got them.
 //
 // # Not a goal

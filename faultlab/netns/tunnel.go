@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -19,6 +20,8 @@ const (
 	// queueLength is how many packets the kernel keeps for a reader that is late; more than a burst of all sockets of a lab.
 	queueLength = 10000
 )
+
+var tunnels atomic.Int32 // open
 
 // Tunnel is a second way into a namespace, whose packets somebody in this process has to carry: a Read of Outer gives one packet that
 // the host sends into the namespace, and a Write to Inner makes it arrive there; and the other way round.
@@ -32,8 +35,13 @@ type Tunnel struct {
 // Tunnel makes a way into the namespace by two TUN devices. Its addresses are others than those of the namespace's interface, which goes
 // on working beside it. The devices vanish when they are closed, or with this process.
 func (n *NS) Tunnel() (*Tunnel, error) {
+	if tunnels.Add(1) > Most {
+		tunnels.Add(-1)
+		return nil, fmt.Errorf("netns: %d tunnels are open, which is the most for one process: close some", Most)
+	}
 	net, err := claim()
 	if err != nil {
+		tunnels.Add(-1)
 		return nil, err
 	}
 	t := &Tunnel{hostIP: net.addr(1), ip: net.addr(2), subnet: net}
@@ -98,5 +106,8 @@ func device(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "/dev/net/tun"), nil
 }
 
-// Release gives the addresses back.
-func (t *Tunnel) Release() error { return t.subnet.release() }
+// Release gives the addresses back. It is called once.
+func (t *Tunnel) Release() error {
+	tunnels.Add(-1)
+	return t.subnet.release()
+}

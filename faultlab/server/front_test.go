@@ -64,7 +64,29 @@ func TestIdleTimeOutEndsAnIdleConnectionAndNoOther(t *testing.T) {
 	}
 }
 
-func TestHAProxyEndsIdleConnectionsAndLeadsToEachServerInTurn(t *testing.T) {
+func TestHAProxyLeadsToEachServerInTurn(t *testing.T) {
+	for _, k := range server.Kinds {
+		t.Run(k.String(), func(t *testing.T) {
+			a, b := server.Start(t, k, server.Options{}), server.Start(t, k, server.Options{})
+			h := server.Start(t, server.HAProxy, server.Options{To: []string{a.Addr(), b.Addr()}})
+			query := map[server.Kind]string{server.MariaDB: "SELECT @@port", server.PostgreSQL: "SELECT inet_server_port()"}[k]
+			met := map[int]int{}
+			for range 6 {
+				var port int
+				c := session(t, k.Driver(), a.DSNOf(server.Access{Addr: h.Addr()}))
+				if err := c.QueryRowContext(context10(t), query).Scan(&port); err != nil {
+					t.Fatal(err)
+				}
+				met[port]++
+			}
+			if met[a.Port] != 3 || met[b.Port] != 3 {
+				t.Errorf("six clients met %v; want 3 at %d and 3 at %d", met, a.Port, b.Port)
+			}
+		})
+	}
+}
+
+func TestHAProxyEndsIdleConnections(t *testing.T) {
 	t.Parallel()
 	for _, k := range server.Kinds {
 		t.Run(k.String(), func(t *testing.T) {
