@@ -47,4 +47,5 @@ type product struct {
 	ready        func(ctx context.Context, s *Server) error
 	tls, behind  bool // understands Options.TLS, needs Options.To
 	lends        bool // understands Options.Transaction
+	follows      bool // understands Options.Follow
 }

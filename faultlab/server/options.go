@@ -28,6 +28,10 @@ type Options struct {
 	// one more for the owner. 0: 100.
 	MaxConnections int
 
+	// Follow makes a PostgreSQL server a standby of this one, from whose data it begins, under the same system identifier. It is read-only until
+	// [Server.Promote]. Nil: a server of its own.
+	Follow *Server
+
 	// TLS gives the server a certificate of a private authority, valid for IP, 127.0.0.1 and Names, and lets clients verify it: MariaDB
 	// and PostgreSQL. Clients without TLS are still let in.
 	TLS bool
@@ -67,6 +71,8 @@ func (o Options) check(p *product) error {
 		return fmt.Errorf("IdleTimeout is %v: servers count whole seconds", o.IdleTimeout)
 	case o.MaxConnections < 0:
 		return errors.New("MaxConnections is negative")
+	case o.Follow != nil && (!p.follows || o.Follow.Kind.product() != p):
+		return fmt.Errorf("%s: only PostgreSQL follows, and only PostgreSQL", p.name)
 	case o.Transaction && !p.lends:
 		return fmt.Errorf("%s: only PgBouncer has Transaction", p.name)
 	}

@@ -24,6 +24,7 @@ func postgres() product {
 		dsn:       dsnPostgres,
 		ready:     answersSQL,
 		tls:       true,
+		follows:   true,
 	}
 }
 
@@ -52,7 +53,24 @@ func installPostgres(a *account, p *product, data string) error {
 		return err
 	}
 	// The server is reached only from this machine and lives for one test.
-	return appendTo(filepath.Join(data, "pg_hba.conf"), "host all all all trust\n")
+	return appendTo(filepath.Join(data, "pg_hba.conf"), "host all all all trust\nhost replication all all trust\n")
+}
+
+// followPostgres copies the data of the server that is followed, with the settings that make a standby of it.
+func (s *Server) followPostgres() error {
+	backup, err := s.Kind.product().program("pg_basebackup")
+	if err != nil {
+		return err
+	}
+	from := s.opt.Follow
+	err = s.opt.Enter(func() error {
+		return s.account.run(s.dir, "", backup, "-h", from.opt.IP, "-p", strconv.Itoa(from.Port), "-U", "herz", "-w",
+			"-D", s.data(), "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync")
+	})
+	if err != nil {
+		return fmt.Errorf("copy the data of %s: %w", from.Addr(), err)
+	}
+	return nil
 }
 
 func argumentsPostgres(s *Server) ([]string, error) {

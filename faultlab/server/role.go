@@ -13,7 +13,7 @@ import (
 // default_transaction_read_only. It returns when new sessions see it. The owner of MariaDB may still write; "client" may not.
 func (s *Server) Demote(ctx context.Context) error { return s.role(ctx, true) }
 
-// Promote makes it writable again.
+// Promote makes it writable again, a standby for ever.
 func (s *Server) Promote(ctx context.Context) error { return s.role(ctx, false) }
 
 func (s *Server) role(ctx context.Context, readOnly bool) error {
@@ -33,6 +33,11 @@ func (s *Server) role(ctx context.Context, readOnly bool) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	err := s.withDB(func(db *sql.DB) error {
+		if s.opt.Follow != nil && !readOnly {
+			if _, err := db.ExecContext(ctx, "SELECT pg_promote() WHERE pg_is_in_recovery()"); err != nil {
+				return fmt.Errorf("pg_promote: %w", err)
+			}
+		}
 		for _, q := range set {
 			if _, err := db.ExecContext(ctx, q); err != nil {
 				return fmt.Errorf("%s: %w", q, err)

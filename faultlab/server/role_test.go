@@ -60,6 +60,49 @@ func TestDemotedServerTakesNoWritesOfAClientUntilItIsPromoted(t *testing.T) {
 	}
 }
 
+func TestStandbyFollowsIsReadOnlyAndTakesOverWhenItIsPromoted(t *testing.T) {
+	first := server.Start(t, server.PostgreSQL, server.Options{})
+	ctx := context10(t)
+	for _, q := range []string{"CREATE TABLE w (id INT)", "INSERT INTO w VALUES (1)"} {
+		if _, err := open(t, first).ExecContext(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := server.Start(t, server.PostgreSQL, server.Options{Follow: first})
+	identifier := func(s *server.Server) (id string) {
+		if err := open(t, s).QueryRowContext(ctx, "SELECT system_identifier::text FROM pg_control_system()").Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	if a, b := identifier(first), identifier(second); a != b {
+		t.Errorf("the standby is another system: %s, %s", a, b)
+	}
+	if _, err := open(t, first).ExecContext(ctx, "INSERT INTO w VALUES (2)"); err != nil {
+		t.Fatal(err)
+	}
+	db := openAs(t, second.Kind, second.DSNOf(server.Access{Client: true}))
+	for n := 0; n < 2; { // until it has followed
+		if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM w").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func() error { _, err := db.ExecContext(ctx, "INSERT INTO w VALUES (3)"); return err }
+	var refused *pgconn.PgError
+	if err := write(); !errors.As(err, &refused) || refused.Code != "25006" {
+		t.Errorf("a write to the standby: %v", err)
+	}
+	if err := first.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Promote(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(); err != nil {
+		t.Errorf("after the promotion: %v", err)
+	}
+}
+
 func TestFullServerRefusesTheNextClient(t *testing.T) {
 	for _, k := range server.Kinds {
 		t.Run(k.String(), func(t *testing.T) {

@@ -83,6 +83,9 @@ func (s *Server) prepare() error {
 			return fmt.Errorf("make a certificate: %w", err)
 		}
 	}
+	if s.opt.Follow != nil {
+		return s.followPostgres()
+	}
 	if s.Kind.product().installer != "" {
 		return copyTemplate(s.account, s.Kind, s.data())
 	}

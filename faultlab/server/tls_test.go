@@ -69,6 +69,7 @@ func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 		"MariaDB before somebody":     {server.MariaDB, server.Options{To: []string{"127.0.0.1:1"}}},
 		"half a second":               {server.MariaDB, server.Options{IdleTimeout: 1500e6}},
 		"a negative number":           {server.PostgreSQL, server.Options{MaxConnections: -1}},
+		"a follower of nobody's kind": {server.MariaDB, server.Options{Follow: &server.Server{Kind: server.MariaDB}}},
 		"transaction mode of MariaDB": {server.MariaDB, server.Options{Transaction: true}},
 	} {
 		if s, err := server.Open(c.kind, c.opt); err == nil {
