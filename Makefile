@@ -59,7 +59,7 @@ bench-quick: ## The rows that have a target only, in less than three minutes
 	@go run ./bench --quick --require-hikari --out bench/results
 
 soak: setup ## False alarms: five bad paths, both modes, SOAK (10m) each, side by side; a table, and JSON in bin/soak.json
-	@mkdir -p bin && cd e2e && go test ./soak -v -count=1 -timeout 60m -parallel 32 -soak.for=$(SOAK) -soak.out=$(CURDIR)/bin/soak.json
+	@mkdir -p bin && cd e2e && go test ./soak -v -count=1 -timeout 60m -soak.apart -soak.for=$(SOAK) -soak.out=$(CURDIR)/bin/soak.json
 
 mutate: ## Break pool and conn in one place at a time: a test has to fail each time (an hour; docs/mutation.md)
 	@go run ./internal/mutate -resume .mutants.json

@@ -39,6 +39,7 @@ type client struct {
 	conns      int
 	work       func(c *client, on speaker, n int) error // one call
 	before     pool.Stats                               // when the soak began
+	expected   []conn.Cause                             // for which connections may end
 	stop       chan struct{}
 	running    sync.WaitGroup
 
@@ -47,15 +48,38 @@ type client struct {
 	took  []time.Duration
 	acked int
 	errs  []error
+	ended []string // connections that nobody expected to end
 }
 
-// openClients opens the database of one server in both modes, each with the given number of connections, all open.
-func openClients(t *testing.T, soak string, k server.Kind, dsn string, conns int, l pool.Limits, g guard.Options) []*client {
+// Observe notes connections that end for another cause than expected, while they are known: the database keeps only the newest.
+func (c *client) Observe(e pool.Event) {
+	if e.Kind != pool.ConnectionClosed || slices.Contains(c.expected, e.Cause) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.ended) < 50 {
+		c.ended = append(c.ended, fmt.Sprintf("%s %v", e.At.UTC().Format("15:04:05.000"), e.Death))
+	}
+}
+
+// setting is how the databases of a soak are opened.
+type setting struct {
+	conns    int
+	limits   pool.Limits
+	guard    guard.Options
+	expected []conn.Cause
+}
+
+// openClients opens the database of one server in both modes, with all connections open.
+func openClients(t *testing.T, soak string, k server.Kind, dsn string, s setting) []*client {
 	t.Helper()
+	s.limits.MaxOpen = s.conns
 	var all []*client
 	for _, m := range modes {
-		l.MaxOpen = conns
-		db, err := m.open(k.Driver(), dsn, herzsql.WithName(soak+" "+k.String()+" "+m.name), herzsql.WithLimits(l), herzsql.WithGuard(g))
+		c := &client{soak: soak, mode: m.name, kind: k, conns: s.conns, expected: s.expected, stop: make(chan struct{}), work: (*client).mixed}
+		db, err := m.open(k.Driver(), dsn, herzsql.WithName(soak+" "+k.String()+" "+m.name), herzsql.WithLimits(s.limits),
+			herzsql.WithGuard(s.guard), herzsql.WithObserver(c))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +88,7 @@ func openClients(t *testing.T, soak string, k server.Kind, dsn string, conns int
 				t.Errorf("close: %v", err)
 			}
 		})
-		c := &client{soak: soak, mode: m.name, kind: k, db: db, view: herzsql.Source(db), conns: conns, stop: make(chan struct{}), work: (*client).mixed}
+		c.db, c.view = db, herzsql.Source(db)
 		c.fill(t)
 		c.before = c.view.Stats()
 		all = append(all, c)
@@ -222,8 +246,8 @@ func bounded() (context.Context, context.CancelFunc) {
 	return ctx, func() { late.Stop(); cancel() }
 }
 
-// finish waits for the last calls and counts. What ended for one of the expected causes ended rightly.
-func (c *client) finish(t *testing.T, seconds float64, path string, expected []conn.Cause, servers ...*server.Server) row {
+// finish waits for the last calls and counts.
+func (c *client) finish(t *testing.T, seconds float64, path string, stood *stalls, servers ...*server.Server) row {
 	t.Helper()
 	close(c.stop)
 	c.running.Wait()
@@ -232,7 +256,7 @@ func (c *client) finish(t *testing.T, seconds float64, path string, expected []c
 	r := row{
 		Soak: c.soak, Product: c.kind.String(), Mode: c.mode, Seconds: seconds, Connections: c.conns,
 		Calls: len(c.took), Errors: len(c.errs), P50: at(c.took, 0.5), P99: at(c.took, 0.99), Longest: at(c.took, 1),
-		Acked: c.acked, Dials: s.Dials - c.before.Dials, Generations: s.Generation - c.before.Generation, Path: path,
+		Acked: c.acked, Dials: s.Dials - c.before.Dials, Generations: s.Generation - c.before.Generation, Path: path, StoodStill: stood.ms(),
 	}
 	if len(c.errs) > 0 {
 		r.FirstError = c.errs[0].Error()
@@ -244,7 +268,7 @@ func (c *client) finish(t *testing.T, seconds float64, path string, expected []c
 			continue
 		}
 		ended = append(ended, fmt.Sprintf("%v:%d", cause, n))
-		if !slices.Contains(expected, cause) {
+		if !slices.Contains(c.expected, cause) {
 			r.FalseAlarms += int(n) //nolint:gosec // few
 		}
 	}
@@ -270,8 +294,13 @@ func (c *client) judge(t *testing.T, r row, planned bool) {
 	}
 	t.Errorf("%s: %d of %d calls failed (%s), %d connections ended wrongly (%s), %d generations; the server has %d of %d acknowledged writes from %d sessions of %d connections",
 		what, r.Errors, r.Calls, r.FirstError, r.FalseAlarms, r.Ended, r.Generations, r.Found, r.Acked, r.Sessions, r.Connections)
-	for _, d := range c.view.Deaths() {
-		t.Logf("%s: ended: %+v", what, d)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.ended {
+		t.Logf("%s: ended: %s", what, d)
+	}
+	for _, err := range c.errs[:min(len(c.errs), 20)] {
+		t.Logf("%s: error: %v", what, err)
 	}
 }
 

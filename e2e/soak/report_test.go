@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"testing"
 	"text/tabwriter"
 	"time"
 )
@@ -36,6 +38,7 @@ type row struct {
 	FalseAlarms int     `json:"connections_ended_wrongly"`
 	Generations uint64  `json:"generation_bumps"`
 	Path        string  `json:"path"`
+	StoodStill  float64 `json:"process_stood_still_ms"` // at most, at a time: how much of all this is the machine's
 	Good        bool    `json:"good"`
 }
 
@@ -61,10 +64,10 @@ func (b *book) write(w io.Writer, path string) error {
 		return strings.Compare(x.Soak+x.Product+x.Mode, y.Soak+y.Product+y.Mode)
 	})
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "soak\tproduct\tmode\ts\tconns\tcalls\terrors\tp50 ms\tp99 ms\tlongest ms\tacked\ton server\tsessions\tended\twrongly\tgenerations")
+	fmt.Fprintln(t, "soak\tproduct\tmode\ts\tconns\tcalls\terrors\tp50 ms\tp99 ms\tlongest ms\tacked\ton server\tsessions\tended\twrongly\tgenerations\tstood still ms")
 	for _, r := range b.rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f\t%d\t%d\t%d\t%.1f\t%.0f\t%.0f\t%d\t%d\t%d\t%s\t%d\t%d\n", r.Soak, r.Product, r.Mode, r.Seconds, r.Connections,
-			r.Calls, r.Errors, r.P50, r.P99, r.Longest, r.Acked, r.Found, r.Sessions, r.Ended, r.FalseAlarms, r.Generations)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f\t%d\t%d\t%d\t%.1f\t%.0f\t%.0f\t%d\t%d\t%d\t%s\t%d\t%d\t%.0f\n", r.Soak, r.Product, r.Mode, r.Seconds, r.Connections,
+			r.Calls, r.Errors, r.P50, r.P99, r.Longest, r.Acked, r.Found, r.Sessions, r.Ended, r.FalseAlarms, r.Generations, r.StoodStill)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -96,3 +99,34 @@ func at(sorted []time.Duration, q float64) float64 {
 	}
 	return float64(sorted[int(q*float64(len(sorted)-1))].Microseconds()) / 1000
 }
+
+// stalls knows for how long this process did not get to run.
+type stalls struct{ longest atomic.Int64 }
+
+// watch begins to look, until the test ends.
+func watch(t *testing.T) *stalls {
+	t.Helper()
+	s, stop, done := &stalls{}, make(chan struct{}), make(chan struct{})
+	const every = 10 * time.Millisecond
+	go func() {
+		defer close(done)
+		tick := time.NewTimer(every)
+		defer tick.Stop()
+		for {
+			began := time.Now()
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			if late := int64(time.Since(began) - every); late > s.longest.Load() {
+				s.longest.Store(late)
+			}
+			tick.Reset(every)
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-done })
+	return s
+}
+
+func (s *stalls) ms() float64 { return float64(time.Duration(s.longest.Load()).Microseconds()) / 1000 }

@@ -52,12 +52,12 @@ func weather(t *testing.T, soak string, w relay.Weather, felt time.Duration) {
 		s := server.Start(t, k, server.Options{IP: n.IP(), Listen: "0.0.0.0", Enter: n.Do})
 		do(t, s, table)
 		through := net.JoinHostPort(r.IP(), strconv.Itoa(s.Port))
-		clients := openClients(t, soak, k, s.DSNOf(server.Access{Addr: through}), conns, pool.Limits{}, guard.SQL)
+		clients := openClients(t, soak, k, s.DSNOf(server.Access{Addr: through}), setting{conns: conns, guard: guard.SQL})
 		begin := make(chan struct{})
 		for _, c := range clients {
 			c.keep(t, 50*time.Millisecond, begin)
 		}
-		began := time.Now()
+		began, stood := time.Now(), watch(t)
 		if err := r.Set(w); err != nil {
 			t.Error(err)
 		}
@@ -70,7 +70,7 @@ func weather(t *testing.T, soak string, w relay.Weather, felt time.Duration) {
 		out, in := r.Stats()
 		path := fmt.Sprintf("%+v; packets to the server: %+v; back: %+v", w, out, in)
 		for _, c := range clients {
-			row := c.finish(t, took, path, nil, s)
+			row := c.finish(t, took, path, stood, s)
 			c.judge(t, row, false)
 			if row.Longest < float64(felt.Milliseconds()) {
 				t.Errorf("%s: the longest call took %.0f ms: the weather was not felt and the soak shows nothing", c.mode, row.Longest)
@@ -112,14 +112,14 @@ func TestServerThatReadsNothingWhileWeWriteIsNotCut(t *testing.T) {
 		n := netns.New(t)
 		s := server.Start(t, k, server.Options{IP: n.IP(), Enter: n.Do, Settings: settings})
 		do(t, s, table)
-		clients := openClients(t, "bulk, nobody reads", k, s.DSN(), conns, pool.Limits{}, guard.SQL)
+		clients := openClients(t, "bulk, nobody reads", k, s.DSN(), setting{conns: conns, guard: guard.SQL})
 		bulk := "LENGTH('" + strings.Repeat("x", size) + "')"
 		begin := make(chan struct{})
 		for _, c := range clients {
 			c.work = func(c *client, on speaker, _ int) error { return c.write(on, bulk) }
 			c.keep(t, 10*time.Millisecond, begin)
 		}
-		began := time.Now()
+		began, stood := time.Now(), watch(t)
 		close(begin)
 		for frozen := 0; frozen == 0 || time.Since(began) < *length; frozen++ {
 			time.Sleep(awake / 5)
@@ -134,7 +134,7 @@ func TestServerThatReadsNothingWhileWeWriteIsNotCut(t *testing.T) {
 		}
 		took := time.Since(began).Seconds()
 		for _, c := range clients {
-			row := c.finish(t, took, fmt.Sprintf("frozen for %v at a time", asleep), nil, s)
+			row := c.finish(t, took, fmt.Sprintf("frozen for %v at a time", asleep), stood, s)
 			c.judge(t, row, false)
 			if row.Longest < float64((asleep - time.Second).Milliseconds()) {
 				t.Errorf("%s: the longest write took %.0f ms: it never waited for the server and the soak shows nothing", c.mode, row.Longest)
@@ -168,9 +168,11 @@ func TestThreeServersBehindOneNameAreNoFailOver(t *testing.T) {
 		g.Resolver = names.Resolver()
 		// Connections live for a short time, so that dials meet all servers again and again, and rest long enough to be asked who answers.
 		l := pool.Limits{MaxLifetime: 3 * time.Second, MaxLifetimeJitter: 2 * time.Second, PingAfter: 200 * time.Millisecond}
+		// What else ends a connection is no fail-over: on a machine that stands still for a quarter of a second a ping is given up.
+		others := []conn.Cause{conn.MaxLifetime, conn.Heartbeat, conn.PeerFIN}
 		dsn := servers[0].DSNOf(server.Access{Addr: net.JoinHostPort(host, strconv.Itoa(port))})
-		clients := openClients(t, "3 servers, 1 name", k, dsn, conns, l, g)
-		began := time.Now()
+		clients := openClients(t, "3 servers, 1 name", k, dsn, setting{conns, l, g, others})
+		began, stood := time.Now(), watch(t)
 		for _, c := range clients {
 			c.borrow(conns/2, 20*time.Millisecond)
 			c.borrow(conns/2, 300*time.Millisecond)
@@ -178,7 +180,7 @@ func TestThreeServersBehindOneNameAreNoFailOver(t *testing.T) {
 		time.Sleep(*length)
 		took := time.Since(began).Seconds()
 		for _, c := range clients {
-			row := c.finish(t, took, "each dial leads to the next of three servers", []conn.Cause{conn.MaxLifetime}, servers...)
+			row := c.finish(t, took, "each dial leads to the next of three servers", stood, servers...)
 			c.judge(t, row, true)
 			for i, s := range servers {
 				if n := count(t, s, "SELECT COUNT(*) FROM soak WHERE mode = '"+c.mode+"'"); n == 0 {

@@ -159,7 +159,9 @@ func (l *lane) next() (packets [][]byte, pause time.Duration, open bool) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	for len(l.queue) > 0 && !l.queue[0].at.After(now) {
-		packets = append(packets, heap.Pop(&l.queue).(waiting).packet) //nolint:forcetypeassert // the queue holds nothing else
+		first := heap.Pop(&l.queue).(waiting) //nolint:forcetypeassert // the queue holds nothing else
+		l.stats.Late = max(l.stats.Late, now.Sub(first.at))
+		packets = append(packets, first.packet)
 	}
 	l.writing = len(packets) > 0
 	l.stats.Carried += uint64(len(packets))

@@ -24,6 +24,9 @@ type Stats struct {
 	Overflow uint64 // dropped because too many waited
 	Foreign  uint64 // dropped because they were not IPv4
 	Waiting  int    // now
+	// Late is the longest that a packet that waited was passed on after its time, because this process did not get to run: the path was
+	// so much worse than asked for.
+	Late time.Duration
 }
 
 // New carries packets between two ends: each Read gives one packet and each Write takes one. The ends belong to the relay from now on.

@@ -130,6 +130,9 @@ func TestDelayIsWhatWasAskedFor(t *testing.T) {
 				t.Errorf("packet %d took %v, want %v", p.number, took, delay)
 			}
 		}
+		if out, _ := r.Stats(); out.Late != 0 {
+			t.Errorf("late by %v", out.Late)
+		}
 		set(t, r, relay.Weather{})
 		a.sent <- packet(1, 10)
 		if left := b.arrivals(); len(left) != 1 || !left[0].at.Equal(time.Now()) {
