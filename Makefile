@@ -61,6 +61,9 @@ bench-quick: ## The rows that have a target only, in less than three minutes
 soak: setup ## False alarms: five bad paths, both modes, SOAK (10m) each, side by side; a table, and JSON in bin/soak.json
 	@mkdir -p bin && cd e2e && go test ./soak -v -count=1 -timeout 60m -soak.apart -soak.for=$(SOAK) -soak.out=$(CURDIR)/bin/soak.json
 
+bench-sql: ## Plain, guarded and pooled *sql.DB on real servers, in 12 minutes (docs/bench.md)
+	@go run ./bench/sql --out bench/results
+
 mutate: ## Break pool and conn in one place at a time: a test has to fail each time (an hour; docs/mutation.md)
 	@go run ./internal/mutate -resume .mutants.json
 
@@ -92,4 +95,4 @@ $(LINT): tools/go.mod tools/go.sum
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick soak mutate tidy setup rename clean help
+.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick soak mutate tidy setup rename clean help bench-sql

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"herz.example/herz/bench/record"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,7 +38,7 @@ func made(herz, puddle, hikari float64) *report {
 }
 
 func TestRatioIsTheMedianOfRatiosWithinARepetition(t *testing.T) {
-	r := &report{Procs: 2}
+	r := &report{Machine: record.Machine{Procs: 2}}
 	row := work{Name: "x", Goroutines: 1}
 	for rep, pair := range [][2]float64{{10, 100}, {40, 100}, {60, 600}} {
 		r.add(row, herzName, rep, sample{NsPerPair: pair[0], CPUWall: 1})

@@ -8,8 +8,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"herz.example/herz/bench/record"
 )
 
 // sample is what one window showed. Durations are in nanoseconds; what was not measured is 0.
@@ -52,7 +53,7 @@ func measure(ctx context.Context, open func(size int) (lender, error), row work)
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	used, began := cpuTime(), time.Now()
+	used, began := record.CPUTime(), time.Now()
 	var all sync.WaitGroup
 	for i := range jobs {
 		all.Go(func() { jobs[i].err = l.loop(own[i], &jobs[i]) })
@@ -66,7 +67,7 @@ func measure(ctx context.Context, open func(size int) (lender, error), row work)
 	time.Sleep(row.Window)
 	stop.Store(true)
 	all.Wait()
-	wall, cpu := time.Since(began), cpuTime()-used
+	wall, cpu := time.Since(began), record.CPUTime()-used
 	runtime.ReadMemStats(&after)
 	return summary(jobs, row, wall, cpu, after.Mallocs-before.Mallocs)
 }
@@ -146,16 +147,7 @@ func summary(jobs []job, row work, wall, cpu time.Duration, mallocs uint64) (sam
 	}
 	if row.Latency {
 		slices.Sort(waits)
-		out.P50, out.P99, out.P999 = quantile(waits, .5), quantile(waits, .99), quantile(waits, .999)
+		out.P50, out.P99, out.P999 = record.Quantile(waits, .5), record.Quantile(waits, .99), record.Quantile(waits, .999)
 	}
 	return out, nil
-}
-
-// cpuTime is the processor time of this process, user and system.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
+
+	"herz.example/herz/bench/record"
 )
 
 // window is one measurement of one subject on one row.
@@ -27,59 +24,24 @@ type window struct {
 
 // report is everything a run found out, and where.
 type report struct {
-	Name        string            `json:"name"`
-	When        time.Time         `json:"when"`
-	Took        string            `json:"took"`
-	Go          string            `json:"go"`
-	System      string            `json:"system"`
-	Kernel      string            `json:"kernel"`
-	CPU         string            `json:"cpu"`
-	Cores       int               `json:"cores"`
-	Procs       int               `json:"gomaxprocs"`
-	Load        string            `json:"load_before"`
-	Versions    map[string]string `json:"versions"`
-	LeftOut     []string          `json:"left_out,omitempty"`
-	Repetitions int               `json:"repetitions"`
-	Verdict     []finding         `json:"verdict"`
-	Rows        []work            `json:"rows"`
-	Windows     []window          `json:"windows"`
+	Name string `json:"name"`
+	record.Machine
+	LeftOut     []string         `json:"left_out,omitempty"`
+	Repetitions int              `json:"repetitions"`
+	Verdict     []record.Finding `json:"verdict"`
+	Rows        []work           `json:"rows"`
+	Windows     []window         `json:"windows"`
 
 	subjects []string
 	round    int // newest repetition
 }
 
 func newReport(quick bool) *report {
-	r := &report{
-		Name: "full", Repetitions: 11, When: time.Now().UTC(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
-		Cores: runtime.NumCPU(), Procs: runtime.GOMAXPROCS(0), Versions: map[string]string{},
-	}
+	r := &report{Name: "full", Repetitions: 11, Machine: record.Here()}
 	if quick {
 		r.Name = "quick"
 	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, d := range info.Deps {
-			if d.Version != "" && d.Version != "v0.0.0" {
-				r.Versions[d.Path] = d.Version
-			}
-		}
-	}
-	r.Load = firstLine("/proc/loadavg")
-	r.Kernel = firstLine("/proc/sys/kernel/osrelease")
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		if _, rest, ok := strings.Cut(string(b), "model name\t: "); ok {
-			r.CPU, _, _ = strings.Cut(rest, "\n")
-		}
-	}
 	return r
-}
-
-func firstLine(path string) string {
-	b, err := os.ReadFile(path) //nolint:gosec // the kernel's own files, named in this program
-	if err != nil {
-		return "unknown"
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	return line
 }
 
 // collect runs every subject on every row, in a new random order in each repetition. Rows with a target come first, so that quick and full runs
@@ -98,7 +60,8 @@ func (r *report) collect(ctx context.Context, all []subject, list []work, log io
 			plain = append(plain, row)
 		}
 	}
-	p := &progress{log: log, began: time.Now(), total: len(aimed)*r.Repetitions + len(plain)*plainRepetitions}
+	p := &record.Progress{Log: log, Total: len(aimed)*r.Repetitions + len(plain)*plainRepetitions, Every: 10}
+	p.Start()
 	if err := r.repeat(ctx, all, aimed, r.Repetitions, p); err != nil {
 		return err
 	}
@@ -111,7 +74,7 @@ func (r *report) collect(ctx context.Context, all []subject, list []work, log io
 	if err := r.repeat(ctx, all, plain, plainRepetitions, p); err != nil {
 		return err
 	}
-	r.Took = time.Since(p.began).Round(time.Second).String()
+	r.Took = time.Since(p.Began()).Round(time.Second).String()
 	r.Verdict = r.judge()
 	return nil
 }
@@ -120,14 +83,14 @@ func (r *report) collect(ctx context.Context, all []subject, list []work, log io
 const plainRepetitions = 3
 
 // repeat measures the rows so many times.
-func (r *report) repeat(ctx context.Context, all []subject, list []work, times int, p *progress) error {
+func (r *report) repeat(ctx context.Context, all []subject, list []work, times int, p *record.Progress) error {
 	for range times {
 		r.round++
 		for _, i := range rand.Perm(len(list)) {
 			if err := r.windows(ctx, all, list[i], r.round); err != nil {
 				return err
 			}
-			p.step()
+			p.Step()
 		}
 	}
 	return nil
@@ -149,26 +112,6 @@ func (r *report) windows(ctx context.Context, all []subject, row work, rep int) 
 		r.add(row, all[j].name, rep, s)
 	}
 	return nil
-}
-
-// progress tells a person at a terminal how long it will take.
-type progress struct {
-	log         io.Writer
-	began       time.Time
-	done, total int
-}
-
-func (p *progress) step() {
-	p.done++
-	f, ok := p.log.(*os.File)
-	if !ok || p.done%10 != 0 || p.done > p.total {
-		return
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return
-	}
-	left := max(time.Since(p.began)/time.Duration(p.done)*time.Duration(p.total-p.done), time.Second)
-	_, _ = fmt.Fprintf(f, "\r%d of %d, about %v left ", p.done, p.total, left.Round(time.Second))
 }
 
 func (r *report) add(row work, subject string, rep int, s sample) {
@@ -193,7 +136,7 @@ func (r *report) ratio(row, subject, base string, of func(sample) float64) (valu
 			list = append(list, of(w.sample)/under[w.Repetition])
 		}
 	}
-	return median(list), len(list)
+	return record.Median(list), len(list)
 }
 
 // of gives the windows of a subject on a row that count.
@@ -222,7 +165,7 @@ func (r *report) median(row, subject string, of func(sample) float64) float64 {
 	for _, w := range r.of(row, subject) {
 		list = append(list, of(w.sample))
 	}
-	return median(list)
+	return record.Median(list)
 }
 
 func ns(s sample) float64     { return s.NsPerPair }
@@ -241,7 +184,7 @@ func (r *report) write(dir, form string, out io.Writer) error {
 	}
 	text := r.table()
 	if dir != "" {
-		if err := r.files(dir, map[string]string{".json": string(raw) + "\n", ".md": text, ".svg": r.chart()}); err != nil {
+		if err := record.Write(dir, r.Name, map[string]string{".json": string(raw) + "\n", ".md": text, ".svg": r.chart()}); err != nil {
 			return err
 		}
 	}
@@ -250,26 +193,4 @@ func (r *report) write(dir, form string, out io.Writer) error {
 	}
 	_, err = io.WriteString(out, text)
 	return err
-}
-
-func (r *report) files(dir string, files map[string]string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // results are to be read by everybody
-		return fmt.Errorf("make the folder of the results: %w", err)
-	}
-	for ext, data := range files {
-		if err := os.WriteFile(filepath.Join(dir, r.Name+ext), []byte(data), 0o644); err != nil { //nolint:gosec // as above
-			return fmt.Errorf("write the results: %w", err)
-		}
-	}
-	return nil
-}
-
-// names gives the versions in one order.
-func (r *report) names() []string {
-	var list []string
-	for path, v := range r.Versions {
-		list = append(list, path+" "+v)
-	}
-	slices.Sort(list)
-	return list
 }

@@ -1,7 +1,5 @@
 package main
 
-import "slices"
-
 // minCPUWall is the least CPU/wall of a parallel window that counts: below it the processors hardly ever ran at the same time.
 const minCPUWall = 1.5
 
@@ -14,24 +12,4 @@ func counts(row work, s sample, procs int) bool {
 		return s.CPUWall >= minAlone
 	}
 	return s.CPUWall >= minCPUWall
-}
-
-// quantile of a sorted list; 0 of an empty one.
-func quantile(sorted []float64, q float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
-}
-
-// median of a list in any order; 0 of an empty one.
-func median(list []float64) float64 {
-	if len(list) == 0 {
-		return 0
-	}
-	s := slices.Sorted(slices.Values(list))
-	if n := len(s); n%2 == 0 {
-		return (s[n/2-1] + s[n/2]) / 2
-	}
-	return s[len(s)/2]
 }

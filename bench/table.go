@@ -3,32 +3,21 @@ package main
 import (
 	"fmt"
 	"strings"
-	"time"
+
+	"herz.example/herz/bench/record"
 )
 
 // table writes the report as Markdown.
 func (r *report) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Pools side by side: %s\n\n", r.Name)
-	fmt.Fprintf(&b, "%s, in %s. %s, %d cores, GOMAXPROCS %d, load before %s. %s, %s, Linux %s. %s.\n\n", r.When.Format(time.RFC3339), r.Took, r.CPU, r.Cores,
-		r.Procs, r.Load, r.Go, r.System, r.Kernel, strings.Join(r.names(), ", "))
+	fmt.Fprintf(&b, "%s\n\n", r.Machine.String())
 	for _, text := range r.LeftOut {
 		fmt.Fprintf(&b, "Left out: %s.\n\n", text)
 	}
-	r.verdictTable(&b)
+	record.Targets(&b, r.Verdict, "windows")
 	r.rowsTable(&b)
 	return b.String()
-}
-
-func (r *report) verdictTable(b *strings.Builder) {
-	b.WriteString("## Targets\n\n| what | must | aim | measured | windows | verdict |\n|---|--:|--:|--:|--:|---|\n")
-	for _, f := range r.Verdict {
-		measured := "none"
-		if f.Windows > 0 {
-			measured = fmt.Sprintf("%.3f", f.Measured)
-		}
-		fmt.Fprintf(b, "| %s | ≤ %g | %s | %s | %d | %s |\n", f.What, f.Must, f.aim(), measured, f.Windows, f.Verdict)
-	}
 }
 
 func (r *report) rowsTable(b *strings.Builder) {

@@ -1,51 +1,21 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
 
-// finding is a target and what came of it.
-type finding struct {
-	What     string  `json:"what"`
-	Row      string  `json:"row"`
-	Must     float64 `json:"must"`
-	Aim      float64 `json:"aim,omitempty"`
-	Measured float64 `json:"measured"`
-	Windows  int     `json:"windows"`
-	Verdict  string  `json:"verdict"` // met, aim met, missed, or no valid window
-}
-
-func (f finding) aim() string {
-	if f.Aim == 0 {
-		return ""
-	}
-	return fmt.Sprintf("≤ %g", f.Aim)
-}
-
-// settle fills the verdict in.
-func (f finding) settle(measured float64, windows int) finding {
-	f.Measured, f.Windows = measured, windows
-	switch {
-	case windows == 0:
-		f.Verdict = "no valid window"
-	case f.Aim > 0 && measured <= f.Aim:
-		f.Verdict = "aim met"
-	case measured <= f.Must:
-		f.Verdict = "met"
-	default:
-		f.Verdict = "missed"
-	}
-	return f
-}
+	"herz.example/herz/bench/record"
+)
 
 // judge holds the report against the targets. Only rows that were measured are judged.
-func (r *report) judge() []finding {
-	var list []finding
+func (r *report) judge() []record.Finding {
+	var list []record.Finding
 	has := map[string]bool{}
 	for _, row := range r.Rows {
 		has[row.Name] = true
 	}
 	add := func(row, what string, must, aim float64, measure func() (float64, int)) {
 		if has[row] {
-			list = append(list, finding{What: row + ": " + what, Row: row, Must: must, Aim: aim}.settle(measure()))
+			list = append(list, record.Finding{What: row + ": " + what, Row: row, Must: must, Aim: aim}.Settle(measure()))
 		}
 	}
 	times := func(row, base string, of func(sample) float64) func() (float64, int) {
@@ -74,11 +44,4 @@ func (r *report) judge() []finding {
 }
 
 // missed reports whether a target was not reached, or could not be judged.
-func (r *report) missed() bool {
-	for _, f := range r.Verdict {
-		if f.Verdict == "missed" || f.Verdict == "no valid window" {
-			return true
-		}
-	}
-	return false
-}
+func (r *report) missed() bool { return record.Missed(r.Verdict) }
