@@ -20,6 +20,12 @@ type Info struct {
 	Dead    bool
 }
 
+// LastByte is when the newest byte was sent or received (where there was none, when the connection was made), and whether bytes that were sent wait for
+// an answer. It is what a pool asks at each return, and looks at no clock.
+func (c *Conn) LastByte() (at time.Time, waiting bool) {
+	return started.Add(time.Duration(c.lastIO.Load())), c.waiting.Load() != 0
+}
+
 // Info tells what is known now. It asks the kernel nothing.
 func (c *Conn) Info() Info {
 	at := now()

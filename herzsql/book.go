@@ -71,6 +71,8 @@ func newBook(s *settings, l pool.Limits, bare bool) *book {
 
 func (b *book) now() int64 { return int64(time.Since(b.start)) }
 
+func (b *book) at(t time.Time) int64 { return int64(t.Sub(b.start)) }
+
 // unguardedIDs numbers the connections that have no guard, away from the numbers of those that have one.
 var unguardedIDs atomic.Uint64
 

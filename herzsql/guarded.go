@@ -118,7 +118,11 @@ func (c *guarded) Connect(ctx context.Context) (_ driver.Conn, err error) {
 	if b.bare {
 		return inner, nil
 	}
-	return &guardedConn{wrapped: wrapped{inner: inner, g: e.g, facts: c.facts, cuts: c.cuts}, b: b, e: e}, nil
+	gc := &guardedConn{wrapped: wrapped{inner: inner, g: e.g, facts: c.facts, cuts: c.cuts}, b: b, e: e, probe: Probe{Conn: inner}}
+	if p, ok := inner.(driver.Pinger); ok {
+		gc.probe.Ping = p.Ping
+	}
+	return gc, nil
 }
 
 // lateDial is a dial that used up its budget.
@@ -211,8 +215,8 @@ func (b *book) checkSocket(ctx context.Context, nc net.Conn, p Probe) error {
 		return nil
 	}
 	// The return of a bare connection is not seen; its newest byte is, and was an answer where nothing waits for one.
-	if i := g.Info(); i.Waiting == 0 && !i.Dead {
-		e.heard.Store(max(e.heard.Load(), b.now()-int64(i.Idle)))
+	if at, waiting := g.LastByte(); !waiting && !g.Dead() {
+		e.heard.Store(max(e.heard.Load(), b.at(at)))
 	}
 	return b.check(ctx, e, p)
 }
@@ -227,8 +231,9 @@ func (b *book) refusedOn(nc net.Conn) {
 // guardedConn is a connection of guarded mode as database/sql sees it.
 type guardedConn struct {
 	wrapped
-	b *book
-	e *entry
+	b     *book
+	e     *entry
+	probe Probe // made once: it would cost an allocation each time
 }
 
 // ResetSession is the moment of borrowing: the check, and then the driver's own.
@@ -237,11 +242,7 @@ func (c *guardedConn) ResetSession(ctx context.Context) error {
 	if w.State() == conn.Idle {
 		w, _ = c.e.cell.Move(w, conn.Checking, 0)
 	}
-	probe := Probe{Conn: c.inner}
-	if p, ok := c.inner.(driver.Pinger); ok {
-		probe.Ping = p.Ping
-	}
-	err := c.b.check(ctx, c.e, probe)
+	err := c.b.check(ctx, c.e, c.probe)
 	if r, ok := c.inner.(driver.SessionResetter); ok && err == nil {
 		err = c.after(c.gone(), none, r.ResetSession(ctx))
 	}
@@ -255,10 +256,10 @@ func (c *guardedConn) ResetSession(ctx context.Context) error {
 
 // IsValid is the moment of return.
 func (c *guardedConn) IsValid() bool {
-	now := c.b.now()
+	now := c.heardOf()
 	if c.refused {
 		c.refused = false
-		c.b.standing.refused(c.e.peer, now)
+		c.b.standing.refused(c.e.peer, c.b.now())
 	}
 	if cause := c.b.over(c.e, c.b.limits.Load(), now); cause != conn.None {
 		c.e.cause.CompareAndSwap(0, uint32(cause))
@@ -275,6 +276,15 @@ func (c *guardedConn) IsValid() bool {
 		c.e.cell.Move(w, conn.Idle, 0)
 	}
 	return true
+}
+
+// heardOf is when the newest byte came or went, which for all but a connection that was kept for long without a word is now, and needs no clock.
+func (c *guardedConn) heardOf() int64 {
+	if c.g == nil {
+		return c.b.now()
+	}
+	at, _ := c.g.LastByte()
+	return max(c.b.at(at), c.e.heard.Load())
 }
 
 // Close ends the connection and says why, as far as database/sql lets it be known.
