@@ -27,6 +27,14 @@ type chronicler struct {
 	suppressed int
 }
 
+// WantsLoans reports whether anybody wants the events of loans: the log says nothing of them. In pooled mode they would cost more than the loans.
+func (c *chronicler) WantsLoans() bool {
+	if s, ok := c.next.(pool.Selective); ok {
+		return s.WantsLoans()
+	}
+	return c.next != nil
+}
+
 // Observe logs, and passes the event on.
 func (c *chronicler) Observe(e pool.Event) {
 	if lost := e.Kind == pool.ConnectionClosed && e.Death != nil && !e.Death.Cause.Ours(); lost || c.owes.Load() {

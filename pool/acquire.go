@@ -63,7 +63,7 @@ func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 			return l, nil
 		}
 	}
-	if p.cfg.Observer != nil {
+	if p.told {
 		return p.acquireObserved(ctx)
 	}
 	return p.acquireSlow(ctx)

@@ -36,6 +36,6 @@ type Config[T any] struct {
 	// Limits are the numbers that govern the pool; see [Pool.SetLimits].
 	Limits Limits
 	// Observer is told of every event, on the goroutine where it happens and with no lock held. It must be quick and must
-	// not call the pool. Nil: none.
+	// not call the pool. One that can do without the events of loans says so, see [Selective]. Nil: none.
 	Observer Observer
 }

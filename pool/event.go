@@ -11,6 +11,20 @@ import (
 // the pool held; it must be quick and must not call the pool.
 type Observer interface{ Observe(Event) }
 
+// Selective is an observer that may do without the events of loans: CheckOutStarted, CheckedOut, CheckOutFailed and CheckedIn. They are by far the
+// most, and cost more than the loan itself: a pool whose observer does not want them lends as fast as one without an observer. WantsLoans
+// is asked once, by [New]. An observer without the method wants them.
+type Selective interface {
+	Observer
+	WantsLoans() bool
+}
+
+// wantsLoans reports whether o is to be told of each loan.
+func wantsLoans(o Observer) bool {
+	s, ok := o.(Selective)
+	return o != nil && (!ok || s.WantsLoans())
+}
+
 // Event is one thing that happened in a pool. Which fields are set depends on Kind.
 type Event struct {
 	Kind       EventKind

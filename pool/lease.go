@@ -161,7 +161,7 @@ func causeOf(err error) conn.Cause {
 	return conn.Error
 }
 
-// releaseFull is Release where there is an observer, a reset, or several leases a connection.
+// releaseFull is Release where an observer wants to know, or there is a reset, or several leases a connection.
 func (p *Pool[T]) releaseFull(l Lease[T]) {
 	if p.shared {
 		if !p.releaseShared(l, nil) {

@@ -21,7 +21,7 @@ func (p *Pool[T]) acquireObserved(ctx context.Context) (Lease[T], error) {
 }
 
 func (p *Pool[T]) emitLent(l Lease[T], waited time.Duration) {
-	if p.cfg.Observer == nil {
+	if !p.told {
 		return
 	}
 	p.emit(Event{Kind: CheckedOut, Conn: l.e.id, Generation: l.e.gen, Duration: waited, Reused: l.seq > 1})
@@ -29,7 +29,7 @@ func (p *Pool[T]) emitLent(l Lease[T], waited time.Duration) {
 
 // emitReturned reports the end of a loan before the connection can be lent again or closed, so that the events come in order.
 func (p *Pool[T]) emitReturned(e *entry[T]) {
-	if p.cfg.Observer == nil {
+	if !p.told {
 		return
 	}
 	held := max(p.now()-e.stamp.Load(), 0)

@@ -33,7 +33,8 @@ type Pool[T any] struct {
 
 	cfg    Config[T]
 	shared bool // Config.Shares is set: one connection takes several leases
-	plain  bool // no observer, no reset, and one lease a connection: the short ways out and back are open
+	told   bool // an observer wants the events of loans
+	plain  bool // nobody wants them, there is no reset, and one lease a connection: the short ways out and back are open
 
 	rules   atomic.Pointer[rules] // limits and generation in force; replaced whole, under mu
 	gate    atomic.Int64          // 1 while callers are in line, plus shut for each other reason against the fast path; 0 opens it
@@ -127,8 +128,9 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 	if cfg.Name == "" {
 		cfg.Name = DefaultPool
 	}
+	told := wantsLoans(cfg.Observer)
 	p := &Pool[T]{
-		cfg: cfg, shared: cfg.Shares != nil, plain: cfg.Observer == nil && cfg.Reset == nil && cfg.Shares == nil,
+		cfg: cfg, shared: cfg.Shares != nil, told: told, plain: !told && cfg.Reset == nil && cfg.Shares == nil,
 		slots:  make([]slot[T], min(runtime.GOMAXPROCS(0), 64)),
 		coarse: coarse{epoch: time.Now(), kick: make(chan struct{}, 1)}, done: make(chan struct{}), backends: map[string]*backend{},
 	}
