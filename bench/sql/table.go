@@ -20,8 +20,8 @@ func (r *report) table() string {
 	fmt.Fprintf(&b, "%s through loopback on the same machine; %d connections each; %d rounds of each row, windows of %v, order from seed %d.\n\n",
 		strings.Join(servers, ", "), r.Connections, r.Rounds, r.Window, r.Seed)
 	record.Targets(&b, r.Verdict, "pairs")
-	b.WriteString("\n## Rows\n\nMedians of the windows. × is the median of the ratios to plain within one round, with the values below and above which the true median lies " +
-		"with a chance of 5 % each. CPU is this process' processor time for a query, user and system; the servers are other processes. " +
+	b.WriteString("\n## Rows\n\nMedians of the windows. × is the median of the ratios to plain within one round, with the values below and above " +
+		"which the true median lies with a chance of 5 % each. CPU is this process' processor time for a query, user and system; the servers are other processes. " +
 		againName + " differs from " + plainName + " by noise alone. What was measured in no window says none.\n\n")
 	b.WriteString("| row | | queries/s | × | CPU µs | × | p50 µs | p99 µs | p99 × | CPU/wall | n |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, w := range r.Rows {
