@@ -2,6 +2,7 @@ package herzsql
 
 import (
 	"database/sql"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type book struct {
 	asker                                               asker
 	standing                                            standing
 	cuts                                                *cuts
+	rounds                                              atomic.Int32 // under way, see round
 
 	// mu guards what follows. Nothing is called while it is held.
 	mu          sync.Mutex
@@ -38,11 +40,15 @@ type book struct {
 	causes      map[conn.Cause]uint64
 	suspects    map[string]int64
 	lastDialErr string
+	generation  uint64     // raised by invalidate
+	outdated    conn.Cause // why connections of older generations go
+	draining    bool
 }
 
 // entry is one connection. Its state is moved only by the goroutine to which database/sql has given the connection.
 type entry struct {
 	id    uint64
+	gen   uint64
 	g     *guard.Conn // nil when the driver did not dial through a guard
 	peer  string
 	born  int64
@@ -63,7 +69,7 @@ type entry struct {
 func newBook(s *settings, l pool.Limits, bare bool) *book {
 	b := &book{
 		name: s.name, observer: s.observer, start: time.Now(), bare: bare,
-		cuts: s.cuts, entries: map[uint64]*entry{}, causes: map[conn.Cause]uint64{}, suspects: map[string]int64{},
+		cuts: s.cuts, entries: map[uint64]*entry{}, causes: map[conn.Cause]uint64{}, suspects: map[string]int64{}, generation: 1,
 	}
 	b.limits.Store(&l)
 	return b
@@ -78,10 +84,10 @@ var unguardedIDs atomic.Uint64
 
 const unguardedBase = 1 << 52
 
-// add enters a connection that was just dialled and is in use.
-func (b *book) add(g *guard.Conn, l *pool.Limits) *entry {
+// add enters a connection that was just dialled and is in use. gen is the generation in which its dial began.
+func (b *book) add(g *guard.Conn, l *pool.Limits, gen uint64) *entry {
 	now := b.now()
-	e := &entry{g: g, born: now}
+	e := &entry{g: g, born: now, gen: gen}
 	if l.MaxLifetime > 0 {
 		e.life = int64(l.MaxLifetime)
 		if l.MaxLifetimeJitter > 0 {
@@ -100,6 +106,12 @@ func (b *book) add(g *guard.Conn, l *pool.Limits) *entry {
 	b.acquires.Add(1)
 	b.mu.Lock()
 	b.entries[e.id] = e
+	switch {
+	case b.draining:
+		e.cause.Store(uint32(conn.Drained))
+	case b.generation != gen:
+		e.cause.Store(uint32(b.outdated))
+	}
 	b.mu.Unlock()
 	if g != nil {
 		g.SetPool(b.name)
@@ -119,8 +131,8 @@ func peerOf(g *guard.Conn) string {
 // died records how a guarded connection ended. A bare connection leaves the book here; a wrapped one when database/sql
 // closes it, so that one it still holds is seen as stale.
 func (b *book) died(e *entry, d conn.Death) {
-	switch {
-	case d.Cause != conn.Drained:
+	switch own := conn.Cause(e.cause.Load()); { //nolint:gosec // stored from a Cause
+	case d.Cause != conn.Drained, own == conn.Drained: // known, or given up by Drain
 	case !b.bare:
 		// Close names its cause to the guard, so this was the driver alone, as when the context of a call ends.
 		if !b.isClosed() {
@@ -157,6 +169,16 @@ func (b *book) remove(e *entry, cause conn.Cause) {
 	if e.g == nil {
 		b.tell(pool.Event{Kind: pool.ConnectionClosed, Conn: e.id, Cause: cause, Duration: time.Duration(b.now() - e.born)})
 	}
+}
+
+// era is the generation of now. The error is that of those who want a connection of a database that drains.
+func (b *book) era() (uint64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.draining {
+		return 0, fmt.Errorf("herz/herzsql: %q is being drained: %w", b.name, pool.ErrClosed)
+	}
+	return b.generation, nil
 }
 
 func (b *book) entryOf(id uint64) *entry {

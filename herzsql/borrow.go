@@ -51,7 +51,7 @@ func (b *book) check(ctx context.Context, e *entry, p Probe) error {
 		// After one connection to a server fell silent its siblings are not pinged one after the other, each for a
 		// second of the caller's time: those not heard from since are dropped at once.
 		if b.suspected(e) {
-			return b.abort(e, errors.New("its server stopped answering on another connection"))
+			return b.abort(e, errSilentPeer)
 		}
 		if err := b.ping(ctx, e, l, b.question(e, p)); err != nil {
 			return b.abort(e, err)
@@ -157,5 +157,7 @@ func askWithin(ctx context.Context, limit time.Duration, g *guard.Conn, ping fun
 	}
 	return silence, err
 }
+
+var errSilentPeer = errors.New("its server stopped answering on another connection")
 
 var errTooLate = errors.New("the answer came when the connection had been given up")

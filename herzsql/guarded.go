@@ -78,11 +78,42 @@ func (c *guarded) Close() error {
 	return nil
 }
 
-// Connect dials within the caller's time and never longer than the budget.
-func (c *guarded) Connect(ctx context.Context) (_ driver.Conn, err error) {
+// dialsTried bounds how many connections are made unfit while they are dialled before database/sql hears of it. It would try only
+// three times.
+const dialsTried = 8
+
+// Connect dials, unless the database drains. A connection that was made unfit while it was dialled is not used.
+func (c *guarded) Connect(ctx context.Context) (driver.Conn, error) {
+	b := c.book
+	if b.roundOf(ctx) != nil {
+		return nil, errNoDial
+	}
+	for tries := 1; ; tries++ {
+		gen, err := b.era()
+		if err != nil {
+			return nil, err
+		}
+		dc, e, err := c.connect(ctx, gen)
+		if err != nil {
+			return nil, err
+		}
+		cause := conn.Cause(e.cause.Load()) //nolint:gosec // stored from a Cause
+		if cause == conn.None {
+			return dc, nil
+		}
+		err = b.retire(e, cause, b.now())
+		_ = dc.Close() // it is given up in any case
+		if tries == dialsTried {
+			return nil, err
+		}
+	}
+}
+
+// connect dials within the caller's time and never longer than the budget.
+func (c *guarded) connect(ctx context.Context, gen uint64) (_ driver.Conn, _ *entry, err error) {
 	b := c.book
 	if err = b.echo(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l := b.limits.Load()
 	begun, budget := b.now(), b.dialBudget(l)
@@ -90,7 +121,7 @@ func (c *guarded) Connect(ctx context.Context) (_ driver.Conn, err error) {
 	defer cancel()
 	mine, err := b.pause.turn(dctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { b.pause.done(ctx, mine, err) }() // also when the driver panics, or nobody would have the turn again
 	b.dials.Add(1)
@@ -104,11 +135,11 @@ func (c *guarded) Connect(ctx context.Context) (_ driver.Conn, err error) {
 		b.dialErrs.Add(1)
 		b.setDialErr(err.Error())
 		b.tell(pool.Event{Kind: pool.ConnectionClosed, Cause: conn.Error, Err: err})
-		return nil, err
+		return nil, nil, err
 	}
 	b.dialled.Add(1)
 	b.setDialErr("")
-	e := b.add(g, l)
+	e := b.add(g, l, gen)
 	if who != nil {
 		e.server.Store(who)
 		e.confirmed.Store(b.now())
@@ -116,13 +147,13 @@ func (c *guarded) Connect(ctx context.Context) (_ driver.Conn, err error) {
 	}
 	b.tell(pool.Event{Kind: pool.ConnectionReady, Conn: e.id, Duration: time.Duration(b.now() - begun)})
 	if b.bare {
-		return inner, nil
+		return inner, e, nil
 	}
 	gc := &guardedConn{wrapped: wrapped{inner: inner, g: e.g, facts: c.facts, cuts: c.cuts}, b: b, e: e, probe: Probe{Conn: inner}}
 	if p, ok := inner.(driver.Pinger); ok {
 		gc.probe.Ping = p.Ping
 	}
-	return gc, nil
+	return gc, e, nil
 }
 
 // lateDial is a dial that used up its budget.
@@ -210,6 +241,9 @@ func (b *book) checkSocket(ctx context.Context, nc net.Conn, p Probe) error {
 	e := b.entryOf(g.ID())
 	if e == nil { // dead: it has left the book already
 		if err := g.Alive(); err != nil {
+			if r := b.roundOf(ctx); r != nil {
+				r.closed++
+			}
 			return &refusal{reason: err, safe: true}
 		}
 		return nil
@@ -217,6 +251,9 @@ func (b *book) checkSocket(ctx context.Context, nc net.Conn, p Probe) error {
 	// The return of a bare connection is not seen; its newest byte is, and was an answer where nothing waits for one.
 	if at, waiting := g.LastByte(); !waiting && !g.Dead() {
 		e.heard.Store(max(e.heard.Load(), b.at(at)))
+	}
+	if r := b.roundOf(ctx); r != nil {
+		return r.meet(e, p)
 	}
 	return b.check(ctx, e, p)
 }
@@ -234,10 +271,15 @@ type guardedConn struct {
 	b     *book
 	e     *entry
 	probe Probe // made once: it would cost an allocation each time
+
+	looked bool // a round has it
 }
 
 // ResetSession is the moment of borrowing: the check, and then the driver's own.
 func (c *guardedConn) ResetSession(ctx context.Context) error {
+	if r := c.b.roundOf(ctx); r != nil {
+		return c.meet(r, c.probe)
+	}
 	w := c.e.cell.Load()
 	if w.State() == conn.Idle {
 		w, _ = c.e.cell.Move(w, conn.Checking, 0)
@@ -256,6 +298,9 @@ func (c *guardedConn) ResetSession(ctx context.Context) error {
 
 // IsValid is the moment of return.
 func (c *guardedConn) IsValid() bool {
+	if c.looked {
+		return c.unlook()
+	}
 	now := c.heardOf()
 	if c.refused {
 		c.refused = false

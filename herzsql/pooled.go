@@ -71,7 +71,7 @@ func openPooled(inner driver.Connector, s *settings, facts Driver) (*sql.DB, err
 	// Nothing is ever kept by database/sql, see leaseConn.IsValid. Its own limit stays off: it would hand connections
 	// out at random, and dial under a context that has no end.
 	c.db.SetMaxIdleConns(-1)
-	enroll(c.db, &View{pool: p, cuts: s.cuts})
+	enroll(c.db, &View{pool: p, db: c.db, cuts: s.cuts})
 	return c.db, nil
 }
 

@@ -18,7 +18,7 @@ import (
 type View struct {
 	book *book             // guarded mode
 	pool *pool.Pool[*phys] // pooled mode
-	db   *sql.DB           // neither: a database that Herz did not open
+	db   *sql.DB           // of pooled mode, or, with neither, one that Herz did not open
 	cuts *cuts             // nil in that case
 }
 
@@ -94,7 +94,7 @@ func (v *View) SetLimits(l pool.Limits) error {
 	case v.book != nil:
 		return v.book.setLimits(l)
 	default:
-		return fmt.Errorf("herz/herzsql: set limits: this database was not opened by herzsql, or is closed")
+		return fmt.Errorf("herz/herzsql: set limits: %w", errForeign)
 	}
 }
 
@@ -168,7 +168,7 @@ func (b *book) stats() pool.Stats {
 		Waits: unsigned(own.WaitCount), WaitTime: own.WaitDuration,
 	}
 	b.mu.Lock()
-	s.Closed, s.LastDialError = maps.Clone(b.causes), b.lastDialErr
+	s.Closed, s.LastDialError, s.Generation = maps.Clone(b.causes), b.lastDialErr, b.generation
 	b.mu.Unlock()
 	for i := range infos {
 		switch infos[i].State {
@@ -214,7 +214,7 @@ func (b *book) look() (sql.DBStats, []pool.ConnInfo) {
 func (e *entry) info(now int64) pool.ConnInfo {
 	w := e.cell.Load()
 	i := pool.ConnInfo{
-		ID: e.id, State: w.State(), Peer: e.peer, Age: time.Duration(now - e.born), Uses: e.uses.Load(), Leases: w.Leases(),
+		ID: e.id, State: w.State(), Peer: e.peer, Generation: e.gen, Age: time.Duration(now - e.born), Uses: e.uses.Load(), Leases: w.Leases(),
 		LastHeartbeat: time.Duration(e.pong.Load()), Cause: conn.Cause(e.cause.Load()), //nolint:gosec // stored from a Cause
 	}
 	if e.g != nil && e.g.Dead() && i.State != conn.Closing && i.State != conn.Closed {

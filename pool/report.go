@@ -17,6 +17,13 @@ func (p *Pool[T]) Stats() Stats {
 	return p.statsLocked()
 }
 
+// NumActive is the number of connections that are lent now, by the name that commons-pool and its JMX beans have for it. It is Stats().InUse.
+func (p *Pool[T]) NumActive() int { return p.Stats().InUse }
+
+// NumIdle is the number of idle connections, by the name that commons-pool and its JMX beans have for it. It is Stats().Idle. Its difference to
+// NumActive says nothing: a healthy pool that rests has an idle number and no active one.
+func (p *Pool[T]) NumIdle() int { return p.Stats().Idle }
+
 // statsLocked counts the states in one pass over the words. Each word is read once, so that the sums are true of each connection,
 // and a connection that the guard saw die in its user's hands counts as stale, not as in use.
 func (p *Pool[T]) statsLocked() Stats {
