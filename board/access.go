@@ -16,9 +16,15 @@ func (b *Board) allowed(r *http.Request) error {
 		}
 		return nil
 	}
+	if b.cfg.AuthorizeAction == nil && b.cfg.Token.borneBy(r) {
+		return nil // A browser sends it for no foreign page.
+	}
 	if !localCaller(r) {
+		if b.cfg.Token.set && r.Header.Get("Authorization") != "" {
+			return errors.New("herz/board: this is not the board's token; from another machine it is needed, or set board.Config.Authorize")
+		}
 		return errors.New("herz/board: this page is served to the machine it runs on only: " +
-			"open it there, through an SSH tunnel for example, or set board.Config.Authorize")
+			"open it there, through an SSH tunnel for example, send its token where it has one, or set board.Config.Authorize")
 	}
 	if !localName(r.Host) {
 		return errors.New("herz/board: this page is served under a loopback name only: " +

@@ -1,10 +1,12 @@
 package board
 
 import (
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"herz.example/herz/conn"
@@ -39,6 +41,19 @@ type Config struct {
 	MaxWatchers int
 	// MaxConns is the greatest number of connections listed for one source; the others are counted as left out. 0: 2,000.
 	MaxConns int
+
+	// Token lets callers who bear it act on the sources that are a [Controller], and see the board from other machines where Authorize is
+	// nil. It is made by [NewToken]. Zero: nobody.
+	Token Token
+	// AuthorizeAction decides about each action in place of Token, which is not looked at then: who acts, for the record, or an error, which
+	// refuses it with 403 and is not shown to the caller. It is asked after Authorize, on requests that no foreign page can have
+	// sent. Nil: Token decides. Without both, nothing on the board changes anything.
+	AuthorizeAction func(r *http.Request, a Action) (who string, err error)
+	// Logger takes a line for each action, at INFO for one that was done and at WARN for others; of the refused ones at most ten a
+	// second. Nil: slog.Default, as it is in New.
+	Logger *slog.Logger
+	// MaxAudit is how many actions the board remembers, and as many refused ones beside them. 0: 128.
+	MaxAudit int
 }
 
 func (c Config) withDefaults() Config {
@@ -56,6 +71,12 @@ func (c Config) withDefaults() Config {
 	if c.MaxConns <= 0 {
 		c.MaxConns = 2000
 	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.MaxAudit <= 0 {
+		c.MaxAudit = 128
+	}
 	return c
 }
 
@@ -66,23 +87,28 @@ type Board struct {
 	born      time.Time
 	hub       hub
 	shutdowns shutdowns
+	audit     audit
 
-	// mu guards shown. No source is called under it.
+	// mu guards shown and added. No source is called under it.
 	mu    sync.RWMutex
 	shown []*entry
+	added uint64 // sources so far
 }
 
 // entry gives every addition an identity of its own, so that one source may be added twice and removed once.
-type entry struct{ src Source }
+type entry struct {
+	id   uint64 // from 1, in the order of addition
+	src  Source
+	busy atomic.Pointer[Verb] // the action that is under way
+}
 
 // New makes a board.
 func New(cfg Config) *Board {
 	b := &Board{cfg: cfg.withDefaults(), born: time.Now()}
 	b.hub = hub{every: b.cfg.Every, limit: b.cfg.MaxWatchers, collect: b.encoded}
+	b.audit = audit{log: b.cfg.Logger, limit: b.cfg.MaxAudit}
 	for _, s := range cfg.Sources {
-		if s != nil {
-			b.shown = append(b.shown, &entry{s})
-		}
+		b.Add(s)
 	}
 	return b
 }
@@ -93,9 +119,10 @@ func (b *Board) Add(s Source) (remove func()) {
 	if s == nil {
 		return func() {}
 	}
-	e := &entry{s}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.added++
+	e := &entry{id: b.added, src: s}
 	b.shown = append(b.shown, e)
 	return func() {
 		b.mu.Lock()
@@ -104,12 +131,9 @@ func (b *Board) Add(s Source) (remove func()) {
 	}
 }
 
-func (b *Board) sources() []Source {
+// entries are the sources that are shown now.
+func (b *Board) entries() []*entry {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	all := make([]Source, len(b.shown))
-	for i, e := range b.shown {
-		all[i] = e.src
-	}
-	return all
+	return slices.Clone(b.shown)
 }

@@ -6,8 +6,9 @@
 // every second as server-sent events (api/events). The JSON is described in docs/board.md; fields are added, never
 // renamed or removed.
 //
-// It only shows: nothing on it changes a pool. Without [Config.Authorize] it answers callers on the loopback
-// interface only, and only under a loopback name, so that neither a neighbour nor a foreign web page (DNS rebinding) can read it.
+// It only shows, until [Config.Token] or [Config.AuthorizeAction] says who may act: then a POST changes the sources that are a
+// [Controller], and every action and every attempt is recorded and logged. Without [Config.Authorize] it answers callers on the loopback
+// interface only, and only under a loopback name, and who bears the token, so that neither a neighbour nor a foreign web page (DNS rebinding) can read it.
 //
 // # Not a goal
 //

@@ -11,7 +11,14 @@ type snapshotJSON struct {
 	UptimeSeconds float64      `json:"uptime_seconds"`
 	EverySeconds  float64      `json:"every_seconds"`
 	Process       processJSON  `json:"process"`
+	Control       controlJSON  `json:"control"`
 	Sources       []sourceJSON `json:"sources"`
+	Audit         []auditJSON  `json:"audit"` // newest first
+}
+
+type controlJSON struct {
+	Enabled bool   `json:"enabled"`
+	By      string `json:"by"` // token or hook; empty where nothing can be changed
 }
 
 type processJSON struct {
@@ -21,8 +28,12 @@ type processJSON struct {
 }
 
 type sourceJSON struct {
+	ID           uint64      `json:"id"`  // 0 for guarded
+	Ref          string      `json:"ref"` // how it is called in addresses; empty for guarded
 	Name         string      `json:"name"`
 	Kind         string      `json:"kind"` // pool or guarded
+	Controllable bool        `json:"controllable"`
+	Busy         string      `json:"busy"` // the action that is under way
 	Stats        statsJSON   `json:"stats"`
 	Limits       *limitsJSON `json:"limits"` // null for guarded
 	Conns        []connJSON  `json:"conns"`
@@ -65,6 +76,7 @@ type limitsJSON struct {
 	MaxWaiters               int     `json:"max_waiters"`
 	MaxDialing               int     `json:"max_dialing"`
 	MaxClosing               int     `json:"max_closing"`
+	ReconnectPerSecond       int     `json:"reconnect_per_second"`
 	MaxUses                  int     `json:"max_uses"`
 	MaxLifetimeSeconds       float64 `json:"max_lifetime_seconds"`
 	MaxLifetimeJitterSeconds float64 `json:"max_lifetime_jitter_seconds"`
@@ -106,4 +118,75 @@ type deathJSON struct {
 	Errno       int     `json:"errno"`
 	ErrnoWords  string  `json:"errno_words"`
 	Detail      string  `json:"detail"`
+}
+
+type poolsJSON struct {
+	Schema  int         `json:"schema"`
+	Now     string      `json:"now"`
+	Control controlJSON `json:"control"`
+	Pools   []poolJSON  `json:"pools"`
+}
+
+type poolJSON struct {
+	ID           uint64     `json:"id"`
+	Ref          string     `json:"ref"`
+	Name         string     `json:"name"`
+	Kind         string     `json:"kind"`
+	Controllable bool       `json:"controllable"`
+	WhyNot       string     `json:"why_not"` // empty where it is controllable
+	Busy         string     `json:"busy"`
+	NumActive    int        `json:"num_active"`
+	NumIdle      int        `json:"num_idle"`
+	Stats        statsJSON  `json:"stats"`
+	Limits       limitsJSON `json:"limits"`
+}
+
+type poolDetailJSON struct {
+	Schema  int         `json:"schema"`
+	Now     string      `json:"now"`
+	Control controlJSON `json:"control"`
+	poolJSON
+	Conns        []connJSON  `json:"conns"`
+	ConnsLeftOut int         `json:"conns_left_out"`
+	Deaths       []deathJSON `json:"deaths"`
+}
+
+type auditListJSON struct {
+	Schema  int         `json:"schema"`
+	Control controlJSON `json:"control"`
+	Events  []auditJSON `json:"events"` // newest first
+}
+
+type auditJSON struct {
+	ID      uint64         `json:"id"`
+	At      string         `json:"at"`  // RFC 3339
+	Who     string         `json:"who"` // token, or what the hook said; empty where that is not known
+	From    string         `json:"from"`
+	Action  string         `json:"action"`
+	Pool    string         `json:"pool"`
+	Outcome string         `json:"outcome"` // done, failed or refused
+	Reason  string         `json:"reason"`  // the caller's
+	Before  map[string]any `json:"before"`  // null where nothing was begun
+	After   map[string]any `json:"after"`
+	Closed  int            `json:"closed"` // by evict
+	Seconds float64        `json:"seconds"`
+	Detail  string         `json:"detail"` // why it was refused or failed
+}
+
+type answerJSON struct {
+	Schema int        `json:"schema"`
+	Event  auditJSON  `json:"event"`
+	Pool   poolJSON   `json:"pool"`
+	Error  *faultJSON `json:"error,omitempty"`
+}
+
+type errorJSON struct {
+	Schema int       `json:"schema"`
+	Error  faultJSON `json:"error"`
+}
+
+type faultJSON struct {
+	Code    string   `json:"code"`
+	Message string   `json:"message"`
+	Pools   []string `json:"pools,omitempty"` // those there are, or those that were meant
 }

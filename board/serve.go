@@ -19,15 +19,29 @@ const writeTimeout = 5 * time.Second
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// ServeHTTP serves the page, its parts, the snapshot and the events. It answers GET and HEAD.
+// ServeHTTP serves the page, its parts, the snapshot, the events, the pools and the record of actions to GET and HEAD, and does the
+// actions that are sent by POST.
 func (b *Board) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := w.Header()
 	head.Set("Content-Security-Policy", policy)
 	head.Set("X-Content-Type-Options", "nosniff")
 	head.Set("Referrer-Policy", "no-referrer")
 	head.Set("Cross-Origin-Resource-Policy", "same-origin")
+	word, verb, action := b.actionAt(r)
 	if err := b.allowed(r); err != nil {
+		if action && r.Method == http.MethodPost {
+			b.audit.enter(auditJSON{From: origin(r), Action: cut(string(verb)), Pool: cut(word), Outcome: refused, Detail: err.Error()})
+		}
 		refuse(w, http.StatusForbidden, err.Error())
+		return
+	}
+	if action {
+		if r.Method != http.MethodPost {
+			head.Set("Allow", "POST")
+			refuse(w, http.StatusMethodNotAllowed, "herz/board: here is an action; use POST")
+			return
+		}
+		b.serveAction(w, r, word, verb)
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -45,9 +59,28 @@ func (b *Board) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.serveSnapshot(w, r)
 	case path == "api/events":
 		b.serveEvents(w, r)
+	case path == "api/audit":
+		b.serveAudit(w)
+	case path == "api/pools" || strings.HasPrefix(path, "api/pools/"):
+		b.servePools(w, underPools(r))
 	default:
 		serveFile(w, r, path)
 	}
+}
+
+// underPools is what follows api/pools in the address of a request, as it was escaped: a name may have a slash.
+func underPools(r *http.Request) string {
+	_, rest, _ := strings.Cut(r.URL.EscapedPath(), "/api/pools")
+	return rest
+}
+
+// actionAt tells whether a request has the address of an action, whatever that is.
+func (b *Board) actionAt(r *http.Request) (word string, verb Verb, ok bool) {
+	if !strings.HasPrefix(r.URL.Path, b.cfg.Prefix+"api/pools/") {
+		return "", "", false
+	}
+	word, verb, ok = cutAction(underPools(r))
+	return word, verb, ok && verb != ""
 }
 
 func refuse(w http.ResponseWriter, status int, why string) {

@@ -18,10 +18,19 @@ func (b *Board) snapshot() snapshotJSON {
 	now := time.Now()
 	s := snapshotJSON{
 		Schema: schemaVersion, Now: now.UTC().Format(time.RFC3339Nano), UptimeSeconds: now.Sub(b.born).Seconds(),
-		EverySeconds: b.cfg.Every.Seconds(), Process: process(), Sources: []sourceJSON{},
+		EverySeconds: b.cfg.Every.Seconds(), Process: process(), Control: b.control(), Sources: []sourceJSON{}, Audit: b.audit.newest(auditInSnapshot),
 	}
-	for _, src := range b.sources() {
-		s.Sources = append(s.Sources, fromSource(src, b.cfg.MaxConns))
+	all := b.entries()
+	for i, ref := range refs(all) {
+		src := fromSource(all[i].src, b.cfg.MaxConns)
+		src.ID, src.Ref = all[i].id, ref
+		if _, err := all[i].controller(); err == nil {
+			src.Controllable = true
+		}
+		if busy := all[i].busy.Load(); busy != nil {
+			src.Busy = string(*busy)
+		}
+		s.Sources = append(s.Sources, src)
 	}
 	if g, some := guardedSockets(b.cfg.MaxConns); some {
 		s.Sources = append(s.Sources, g)
@@ -72,7 +81,7 @@ func fromStats(s pool.Stats) statsJSON {
 func fromLimits(l pool.Limits) limitsJSON {
 	return limitsJSON{
 		MaxOpen: l.MaxOpen, MinIdle: l.MinIdle, KeepWarm: l.KeepWarm, KeepWarmElastic: l.KeepWarmElastic, MaxWaiters: l.MaxWaiters,
-		MaxDialing: l.MaxDialing, MaxClosing: l.MaxClosing, MaxUses: l.MaxUses,
+		MaxDialing: l.MaxDialing, MaxClosing: l.MaxClosing, MaxUses: l.MaxUses, ReconnectPerSecond: l.ReconnectPerSecond,
 		MaxLifetimeSeconds: l.MaxLifetime.Seconds(), MaxLifetimeJitterSeconds: l.MaxLifetimeJitter.Seconds(),
 		MaxIdleSeconds: l.MaxIdleTime.Seconds(), HeartbeatEverySeconds: l.HeartbeatEvery.Seconds(),
 		HeartbeatTimeoutSeconds: l.HeartbeatTimeout.Seconds(), PingAfterSeconds: l.PingAfter.Seconds(),
