@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -156,6 +158,41 @@ func (p *Page) Text(selector string) string {
 func (p *Page) Count(selector string) int {
 	p.t.Helper()
 	return step(p, "count "+selector, chromedp.Evaluate[int](fmt.Sprintf("document.querySelectorAll(%q).length", selector)))
+}
+
+// Keys presses keys, one after the other, as a person does who has no mouse: "\t" is Tab, "\r" Enter, "\x1b" Escape.
+func (p *Page) Keys(keys string) {
+	p.t.Helper()
+	step(p, fmt.Sprintf("press %q", keys), chromedp.KeyEvent(keys))
+}
+
+// Focus puts the keyboard on an element.
+func (p *Page) Focus(selector string) {
+	p.t.Helper()
+	if !step(p, "focus "+selector, chromedp.Evaluate[bool](fmt.Sprintf("(e => { e?.focus(); return e != null && document.activeElement === e })(document.querySelector(%q))", selector))) {
+		p.t.Fatalf("browser: %s cannot be focused", selector)
+	}
+}
+
+// Value is what a script in the page gives, as text.
+func (p *Page) Value(script string) string {
+	p.t.Helper()
+	return step(p, "evaluate "+script, chromedp.Evaluate[string]("String("+script+")"))
+}
+
+// Look sets what the page sees of its reader: dark colours, and the size of the window.
+func (p *Page) Look(dark bool, width, height int64) {
+	p.t.Helper()
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	step(p, "look", chromedp.Steps(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	})))
 }
 
 // Screenshot is a picture of the whole page, as PNG.

@@ -8,7 +8,7 @@
 //
 // # Not a goal
 //
-// It is no driver for clicks and forms.
+// It is no driver for clicks: what cannot be done with the keyboard is not done.
 //
 // # Concurrency
 //

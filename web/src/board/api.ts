@@ -6,12 +6,23 @@ export interface Snapshot {
   uptime_seconds: number;
   every_seconds: number;
   process: { name: string; pid: number; host: string };
+  control: Control;
   sources: Source[];
+  audit: Act[];
+}
+
+export interface Control {
+  enabled: boolean;
+  by: "" | "token" | "hook";
 }
 
 export interface Source {
+  id: number;
+  ref: string;
   name: string;
   kind: "pool" | "guarded";
+  controllable: boolean;
+  busy: string;
   stats: Stats;
   limits: Limits | null;
   conns: Conn[];
@@ -46,14 +57,27 @@ export interface Stats {
   closed: Record<string, number>;
 }
 
-export interface Limits {
+export interface Limits extends Record<string, number | boolean> {
   max_open: number;
   min_idle: number;
-  keep_warm: number;
   max_idle_seconds: number;
-  max_lifetime_seconds: number;
-  heartbeat_every_seconds: number;
-  heartbeat_timeout_seconds: number;
+}
+
+// Act is one action on a pool, or an attempt at one.
+export interface Act {
+  id: number;
+  at: string;
+  who: string;
+  from: string;
+  action: string;
+  pool: string;
+  outcome: "done" | "failed" | "refused";
+  reason: string;
+  before: Record<string, number | boolean> | null;
+  after: Record<string, number | boolean> | null;
+  closed: number;
+  seconds: number;
+  detail: string;
 }
 
 export interface Conn {

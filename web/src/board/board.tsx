@@ -6,6 +6,8 @@ import { LinkBadge } from "../link";
 import { Mark } from "../mark";
 import { useStream } from "../stream";
 import type { Snapshot } from "./api";
+import { Audit } from "./audit";
+import { type Hand, TokenBar } from "./control";
 import { Endings } from "./endings";
 import { next, type View } from "./history";
 import { Pool } from "./pool";
@@ -13,6 +15,7 @@ import { Pool } from "./pool";
 export function Board() {
   const [view, setView] = useState<View | null>(null);
   const [paused, setPaused] = useState(false);
+  const [token, setToken] = useState(""); // kept here only: it goes with the page
   const newest = useRef<View | null>(null);
   const held = useRef(false);
   held.current = paused;
@@ -42,7 +45,11 @@ export function Board() {
         </button>
       </header>
       <main class={link === "lost" ? "faded" : ""}>
-        {view === null ? <p class="hint">{link === "lost" ? "The server does not answer." : "Waiting for the first numbers."}</p> : <Shown view={view} />}
+        {view === null ? (
+          <p class="hint">{link === "lost" ? "The server does not answer." : "Waiting for the first numbers."}</p>
+        ) : (
+          <Shown view={view} token={token} onToken={setToken} />
+        )}
       </main>
       <Announce text={view?.news ?? ""} />
     </>
@@ -53,11 +60,13 @@ function whose(s: Snapshot): string {
   return [s.process.name, `process ${s.process.pid}`, s.process.host].filter((x) => x !== "").join(" · ");
 }
 
-function Shown({ view }: { view: View }) {
-  const { sources } = view.snap;
+function Shown({ view, token, onToken }: { view: View; token: string; onToken: (token: string) => void }) {
+  const { sources, control, audit } = view.snap;
+  const hand: Hand | undefined = control.by === "hook" || (control.by === "token" && token !== "") ? { token } : undefined;
   return (
     <>
       <Summary view={view} />
+      {control.by === "token" && <TokenBar token={token} onToken={onToken} />}
       <Legend />
       {sources.length === 0 && (
         <p class="hint">
@@ -65,8 +74,9 @@ function Shown({ view }: { view: View }) {
         </p>
       )}
       {sources.map((s, i) => (
-        <Pool key={`${s.name}/${i}`} source={s} track={view.tracks[i]} now={view.snap.uptime_seconds} />
+        <Pool key={`${s.name}/${i}`} source={s} track={view.tracks[i]} now={view.snap.uptime_seconds} hand={hand} />
       ))}
+      {(control.enabled || audit.length > 0) && <Audit acts={audit} />}
       <Endings endings={view.endings} pools={[...new Set(sources.map((s) => s.name))]} />
     </>
   );

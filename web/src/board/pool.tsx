@@ -4,6 +4,7 @@ import { Chart, type Series } from "../chart";
 import { count, plural, rate, seconds } from "../format";
 import { Wall } from "../wall";
 import type { Source } from "./api";
+import { Actions, type Hand } from "./control";
 import type { Track } from "./history";
 import { Table } from "./table";
 import { deadTile, liveTile } from "./tiles";
@@ -20,10 +21,11 @@ interface Props {
   source: Source;
   track: Track | undefined;
   now: number;
+  hand: Hand | undefined; // undefined: nothing can be changed from here
 }
 
 // Pool is one row of the board: numbers, wall and chart of one source.
-export function Pool({ source, track, now }: Props) {
+export function Pool({ source, track, now, hand }: Props) {
   const live = source.conns.map(liveTile);
   const endings = source.deaths.map(deadTile);
   const [table, setTable] = useState(false);
@@ -32,6 +34,7 @@ export function Pool({ source, track, now }: Props) {
       <div class="pool-head">
         <h2>{source.name === "" ? "(no name)" : source.name}</h2>
         <p class="quiet">{about(source)}</p>
+        {hand !== undefined && source.controllable && <Actions source={source} hand={hand} />}
       </div>
       <Numbers source={source} track={track} />
       <div class="pool-body">
@@ -105,7 +108,7 @@ function Number({ name, value, mark, alarm = false, note = "" }: { name: string;
   );
 }
 
-function History({ source, track, now }: Props) {
+function History({ source, track, now }: Omit<Props, "hand">) {
   const data = useMemo<[number[], number[], number[], number[]]>(
     () => (track === undefined ? [[], [], [], []] : [track.times.map((t) => t - now), track.open, track.inUse, track.waiting]),
     [track, now],
