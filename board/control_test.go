@@ -349,7 +349,7 @@ func TestLimitsAreChangedAsTheyWereMeantOrNotAtAll(t *testing.T) {
 		`{"max_open": 99999999999999}`:    "whole number",
 		`{"max_open": true}`:              "whole number",
 		`{"max_open": 0}`:                 "write null",
-		`{"max_open": -1}`:                "max_open is -1; it must be 1 to",
+		`{"max_open": -1}`:                "max_open is -1; it must be 1 to 1048576; min_idle is 2",
 		`{"max_open": 1}`:                 "min_idle is 2; it must be 0 to max_open (1)",
 		`{"max_open": 7, "keep_warm_elastic": 2}`:                          "keep_warm_elastic is 2",
 		`{"max_open": 7, "heartbeat_timeout_seconds": -1}`:                 "every wait needs a bound",

@@ -168,9 +168,13 @@ var fieldNames = func() *regexp.Regexp {
 	return regexp.MustCompile(`\b(` + strings.Join(names, "|") + `)\b`)
 }()
 
-// inJSON says an error of SetLimits in the words of its caller.
+// inJSON says an error of SetLimits in the words of its caller, and on one line.
 func inJSON(err error) string {
-	return fieldNames.ReplaceAllStringFunc(err.Error(), func(field string) string {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	for _, where := range []string{"herz/pool: limits: ", "herz/herzsql: limits: "} {
+		text = strings.TrimPrefix(text, where)
+	}
+	return fieldNames.ReplaceAllStringFunc(text, func(field string) string {
 		for _, f := range limitFields {
 			if f.field == field {
 				return f.name
