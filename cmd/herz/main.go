@@ -13,7 +13,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it the hard way
-	code := cli.Main(ctx, cli.System{Args: os.Args[1:], Out: os.Stdout, Err: os.Stderr, Env: os.Getenv})
+	code := cli.Main(ctx, cli.System{Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv})
 	stop()
 	os.Exit(code)
 }

@@ -17,6 +17,7 @@ const (
 // System is what a command has of the system it runs on.
 type System struct {
 	Args []string
+	In   io.Reader // nil: nothing can be asked
 	Out  io.Writer
 	Err  io.Writer
 	Env  func(string) string
@@ -27,6 +28,7 @@ const overview = `herz finds and ends connections that fail silently.
 Usage:
   herz demo [flags]     see pools fail silently, and Herz not fail
   herz demo --help      its flags, with examples
+  herz pool VERB        look at the pools of a running program, and change them
 `
 
 // Main runs one command until it is done or ctx ends, and gives the exit code.
@@ -40,10 +42,12 @@ func Main(ctx context.Context, s System) int {
 	switch name := s.Args[0]; name {
 	case "demo":
 		code, err = runDemo(ctx, s, s.Args[1:])
+	case "pool":
+		code, err = runPool(ctx, s, s.Args[1:])
 	case "help", "-h", "-help", "--help":
 		_, err = io.WriteString(s.Out, overview)
 	default:
-		err = fmt.Errorf("there is no command %q; the command is \"herz demo\"", name)
+		err = fmt.Errorf("there is no command %q; commands are \"herz demo\" and \"herz pool\"", name)
 		code = Usage
 	}
 	if errors.Is(err, errHelp) {
