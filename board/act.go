@@ -108,7 +108,8 @@ func (b *Board) mayAct(w http.ResponseWriter, r *http.Request, word string, verb
 		for i, v := range verbs {
 			known[i] = string(v)
 		}
-		return &fault{status: http.StatusNotFound, code: "unknown_action", text: fmt.Sprintf("there is no action %s%s", short(string(verb)), suggestion(string(verb), known))}
+		text := fmt.Sprintf("there is no action %s%s", short(string(verb)), suggestion(string(verb), known))
+		return &fault{status: http.StatusNotFound, code: "unknown_action", text: text}
 	case !b.control().Enabled:
 		return &fault{status: http.StatusForbidden, code: "control_off", text: howToEnable}
 	case foreign.Check(r) != nil:

@@ -17,7 +17,8 @@ import (
 const DefaultPrefix = "/debug/herz/"
 
 // Source is one pool on the wall. [pool.Pool] is one, and so is what herzsql.Source gives. Its methods are called about once a
-// second while someone watches, from any goroutine, and must not block.
+// second while someone watches, from any goroutine, and must not block. One that also has Unasked() []conn.Unasked, as what herzsql.Source gives,
+// is shown with the places in the program that read results which were cut short, and did not look.
 type Source interface {
 	Name() string
 	Stats() pool.Stats

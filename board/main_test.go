@@ -54,12 +54,19 @@ func (s *still) Deaths() []conn.Death {
 	}}
 }
 
+func (s *still) Unasked() []conn.Unasked {
+	return []conn.Unasked{{
+		Site: "main.load load.go:7", Count: 22, Last: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Death: conn.Death{ID: 4, Peer: "192.0.2.1:5432", Cause: conn.PeerFIN, Age: time.Second, Phase: "transfer"},
+	}}
+}
+
 func (s *still) Limits() pool.Limits {
 	return pool.Limits{
 		MaxOpen: 1, MinIdle: 2, KeepWarm: 3, KeepWarmElastic: 0.8, MaxWaiters: 4, MaxDialing: 5, MaxClosing: 6, MaxUses: 7,
 		MaxLifetime: 8 * time.Second, MaxLifetimeJitter: 9 * time.Second, MaxIdleTime: 10 * time.Second, HeartbeatEvery: 11 * time.Second,
 		HeartbeatTimeout: 3200 * time.Millisecond, PingAfter: 13 * time.Second, AcquireTimeout: 14 * time.Second,
-		LeakAfter: 15 * time.Second, TestOnBorrow: true,
+		LeakAfter: 15 * time.Second, TestOnBorrow: true, ReconnectPerSecond: 16,
 	}
 }
 

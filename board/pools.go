@@ -118,7 +118,7 @@ func (b *Board) servePools(w http.ResponseWriter, path string) {
 	source := fromSource(e.src, b.cfg.MaxConns)
 	writeJSON(w, http.StatusOK, poolDetailJSON{
 		Schema: schemaVersion, Now: time.Now().UTC().Format(time.RFC3339Nano), Control: b.control(), poolJSON: fromEntry(e, ref),
-		Conns: source.Conns, ConnsLeftOut: source.ConnsLeftOut, Deaths: source.Deaths,
+		Conns: source.Conns, ConnsLeftOut: source.ConnsLeftOut, Deaths: source.Deaths, Unasked: source.Unasked,
 	})
 }
 

@@ -28,17 +28,18 @@ type processJSON struct {
 }
 
 type sourceJSON struct {
-	ID           uint64      `json:"id"`  // 0 for guarded
-	Ref          string      `json:"ref"` // how it is called in addresses; empty for guarded
-	Name         string      `json:"name"`
-	Kind         string      `json:"kind"` // pool or guarded
-	Controllable bool        `json:"controllable"`
-	Busy         string      `json:"busy"` // the action that is under way
-	Stats        statsJSON   `json:"stats"`
-	Limits       *limitsJSON `json:"limits"` // null for guarded
-	Conns        []connJSON  `json:"conns"`
-	ConnsLeftOut int         `json:"conns_left_out"`
-	Deaths       []deathJSON `json:"deaths"`
+	ID           uint64        `json:"id"`  // 0 for guarded
+	Ref          string        `json:"ref"` // how it is called in addresses; empty for guarded
+	Name         string        `json:"name"`
+	Kind         string        `json:"kind"` // pool or guarded
+	Controllable bool          `json:"controllable"`
+	Busy         string        `json:"busy"` // the action that is under way
+	Stats        statsJSON     `json:"stats"`
+	Limits       *limitsJSON   `json:"limits"` // null for guarded
+	Conns        []connJSON    `json:"conns"`
+	ConnsLeftOut int           `json:"conns_left_out"`
+	Deaths       []deathJSON   `json:"deaths"`
+	Unasked      []unaskedJSON `json:"unasked"`
 }
 
 type statsJSON struct {
@@ -105,6 +106,13 @@ type connJSON struct {
 	Holder               string  `json:"holder"`
 }
 
+type unaskedJSON struct {
+	Site  string    `json:"site"`
+	Count uint64    `json:"count"`
+	Last  string    `json:"last"` // RFC 3339
+	Death deathJSON `json:"death"`
+}
+
 type deathJSON struct {
 	ID          uint64  `json:"id"`
 	Peer        string  `json:"peer"`
@@ -146,9 +154,10 @@ type poolDetailJSON struct {
 	Now     string      `json:"now"`
 	Control controlJSON `json:"control"`
 	poolJSON
-	Conns        []connJSON  `json:"conns"`
-	ConnsLeftOut int         `json:"conns_left_out"`
-	Deaths       []deathJSON `json:"deaths"`
+	Conns        []connJSON    `json:"conns"`
+	ConnsLeftOut int           `json:"conns_left_out"`
+	Deaths       []deathJSON   `json:"deaths"`
+	Unasked      []unaskedJSON `json:"unasked"`
 }
 
 type auditListJSON struct {

@@ -48,7 +48,7 @@ func fromSource(src Source, maxConns int) sourceJSON {
 	limits := fromLimits(src.Limits())
 	s := sourceJSON{
 		Name: src.Name(), Kind: "pool", Stats: fromStats(src.Stats()), Limits: &limits,
-		Conns: []connJSON{}, Deaths: []deathJSON{},
+		Conns: []connJSON{}, Deaths: []deathJSON{}, Unasked: []unaskedJSON{},
 	}
 	infos := src.Snapshot()
 	if len(infos) > maxConns {
@@ -60,6 +60,13 @@ func fromSource(src Source, maxConns int) sourceJSON {
 	}
 	for _, d := range src.Deaths() {
 		s.Deaths = append(s.Deaths, fromDeath(d))
+	}
+	if teller, ok := src.(interface{ Unasked() []conn.Unasked }); ok {
+		for _, u := range teller.Unasked() {
+			s.Unasked = append(s.Unasked, unaskedJSON{
+				Site: u.Site, Count: u.Count, Last: u.Last.UTC().Format(time.RFC3339Nano), Death: fromDeath(u.Death),
+			})
+		}
 	}
 	return s
 }

@@ -14,9 +14,20 @@ import (
 	"time"
 
 	"herz.example/herz/board"
+	"herz.example/herz/conn"
 	"herz.example/herz/e2e/browser"
 	"herz.example/herz/pool"
 )
+
+// forgetful is a pool whose program did not look at the error of results that were cut short.
+type forgetful struct{ *pool.Pool[int64] }
+
+func (forgetful) Unasked() []conn.Unasked {
+	return []conn.Unasked{
+		{Site: "shop/orders.(*Store).List orders/store.go:88", Count: 21, Last: time.Now(), Death: conn.Death{ID: 7, Peer: "192.0.2.1:3306", Cause: conn.PeerRST}},
+		{Site: "shop/orders.Export orders/export.go:17", Count: 1, Last: time.Now(), Death: conn.Death{ID: 9, Cause: conn.Unacked}},
+	}
+}
 
 // TestPoolIsChangedOnThePageWithTheKeyboardAlone walks through the whole of it: the token, a change of limits, a drain that is called off and
 // one that is done, and the record of who changed what.
@@ -38,7 +49,7 @@ func TestPoolIsChangedOnThePageWithTheKeyboardAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := httptest.NewServer(board.New(board.Config{
-		Sources: []board.Source{p}, Token: token, Every: 200 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		Sources: []board.Source{forgetful{p}}, Token: token, Every: 200 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	}))
 	t.Cleanup(s.Close)
 	address := s.URL + board.DefaultPrefix
@@ -50,6 +61,10 @@ func TestPoolIsChangedOnThePageWithTheKeyboardAlone(t *testing.T) {
 		}
 	}
 	shows("the pool", func() bool { return b.Count(".pool") == 1 })
+	if said := b.Text(".pool .trouble"); !strings.Contains(said, "22 results were cut short, and nobody looked") ||
+		!strings.Contains(said, "orders/store.go:88 21 times") || !strings.Contains(said, "orders/export.go:17 once") {
+		t.Errorf("of cut results the page says %q", said)
+	}
 	if b.Count(".acts button") != 0 {
 		t.Error("there are buttons before there is a token")
 	}
@@ -123,6 +138,13 @@ func TestPoolIsChangedOnThePageWithTheKeyboardAlone(t *testing.T) {
 	}
 	picture(t, b, "control-light", false)
 	picture(t, b, "control-dark", true)
+	b.Look(false, 390, 844)
+	if wide := b.Value(`document.documentElement.scrollWidth > innerWidth`); wide != "false" {
+		t.Error("on a telephone the page is wider than its window")
+	}
+	if dir := os.Getenv("HERZ_PICTURES"); dir != "" {
+		_ = os.WriteFile(filepath.Join(dir, "control-narrow.png"), b.Screenshot(), 0o644)
+	}
 	for _, e := range b.Errors() { // the refused attempt is one for the browser
 		if !strings.Contains(e, "401") {
 			t.Errorf("the page complained: %q", e)

@@ -169,7 +169,8 @@ func (p *Page) Keys(keys string) {
 // Focus puts the keyboard on an element.
 func (p *Page) Focus(selector string) {
 	p.t.Helper()
-	if !step(p, "focus "+selector, chromedp.Evaluate[bool](fmt.Sprintf("(e => { e?.focus(); return e != null && document.activeElement === e })(document.querySelector(%q))", selector))) {
+	const script = "(e => { e?.focus(); return e != null && document.activeElement === e })(document.querySelector(%q))"
+	if !step(p, "focus "+selector, chromedp.Evaluate[bool](fmt.Sprintf(script, selector))) {
 		p.t.Fatalf("browser: %s cannot be focused", selector)
 	}
 }

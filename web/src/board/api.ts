@@ -28,6 +28,15 @@ export interface Source {
   conns: Conn[];
   conns_left_out: number;
   deaths: Death[];
+  unasked: Unasked[];
+}
+
+// Unasked is a place in the program that read a result which was cut short, and did not look.
+export interface Unasked {
+  site: string;
+  count: number;
+  last: string;
+  death: Death;
 }
 
 export interface Stats {

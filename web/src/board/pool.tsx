@@ -8,6 +8,7 @@ import { Actions, type Hand } from "./control";
 import type { Track } from "./history";
 import { Table } from "./table";
 import { deadTile, liveTile } from "./tiles";
+import { Cut } from "./unasked";
 
 const window_ = 120; // seconds that the chart shows
 
@@ -37,6 +38,7 @@ export function Pool({ source, track, now, hand }: Props) {
         {hand !== undefined && source.controllable && <Actions source={source} hand={hand} />}
       </div>
       <Numbers source={source} track={track} />
+      {source.unasked.length > 0 && <Cut places={source.unasked} />}
       <div class="pool-body">
         <div class="pool-wall">
           <Wall label={source.name} live={live} endings={endings} />

@@ -222,7 +222,8 @@ func (c *boardClient) plainRefusal(resp *http.Response, text []byte) error {
 	case resp.StatusCode == http.StatusUnauthorized:
 		return unable(Usage, "%s wants to know who you are; give --token-file FILE or set HERZ_TOKEN", c.host())
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusMethodNotAllowed:
-		return unable(Usage, "there is no board that can be controlled at %s; give the whole address of the board with --addr, such as http://%s%s", c.base, c.host(), boardPath)
+		return unable(Usage, "there is no board that can be controlled at %s; give the whole address of the board with --addr, such as http://%s%s",
+			c.base, c.host(), boardPath)
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return unable(Usage, "%s sends elsewhere, to %q; give that address with --addr", c.base, resp.Header.Get("Location"))
 	default:

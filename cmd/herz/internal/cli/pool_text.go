@@ -116,6 +116,11 @@ type poolDetail struct {
 		Age    float64 `json:"age_seconds"`
 		Detail string  `json:"detail"`
 	} `json:"deaths"`
+	Unasked []struct {
+		Site  string `json:"site"`
+		Count uint64 `json:"count"`
+		Last  string `json:"last"`
+	} `json:"unasked"`
 }
 
 // deathsShown is how many of the newest deaths are printed; the JSON has all.
@@ -141,6 +146,9 @@ func (p *poolDetail) text(b *bytes.Buffer) {
 			fmt.Fprintf(b, " %s %d", cause, s.Closed[cause])
 		}
 		b.WriteByte('\n')
+	}
+	for _, u := range p.Unasked {
+		fmt.Fprintf(b, "results cut short, and nobody looked: %d at %s, last seen at %s\n", u.Count, printable(u.Site), u.Last)
 	}
 	b.WriteByte('\n')
 	(&limitsOnly{Limits: p.Limits}).text(b)
