@@ -19,7 +19,7 @@ type View struct {
 	book *book             // guarded mode
 	pool *pool.Pool[*phys] // pooled mode
 	db   *sql.DB           // of pooled mode, or, with neither, one that Herz did not open
-	cuts *cuts             // nil in that case
+	cuts *cuts             // nil where Herz did not open it
 }
 
 var views struct {
