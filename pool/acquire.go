@@ -45,7 +45,7 @@ func (p *Pool[T]) examine(e *entry[T], r *rules, now int64) (verdict, conn.Cause
 	if g != nil && g.Alive() != nil {
 		return unfit, conn.Error
 	}
-	if quiet >= r.pingAfter {
+	if quiet >= r.pingAfter && !(r.everyLoan && e.proved(now)) {
 		return suspect, conn.None
 	}
 	return fit, conn.None

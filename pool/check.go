@@ -112,6 +112,7 @@ func (p *Pool[T]) runCheck(ctx context.Context, e *entry[T], w conn.Word, c *che
 		return
 	}
 	e.proven.Store(now)
+	e.pledge.Store(w.Seq())
 	if c.kind == pinging && p.cfg.Identity != nil && !p.identified(e, who) {
 		p.bury(e, w, conn.Identity, nil)
 		p.pump()

@@ -12,11 +12,12 @@ import (
 // as much again as a loan.
 type core struct {
 	cell    conn.Cell
-	guard   *guard.Conn  // nil when none was found; immutable once the dial is over
-	gen     uint64       // generation of the pool when the dial began; immutable
-	expires atomic.Int64 // end of its lifetime, by the pool's clock
-	stamp   atomic.Int64 // when it was last lent or returned, by the pool's clock
-	proven  atomic.Int64 // when a ping last succeeded
+	guard   *guard.Conn   // nil when none was found; immutable once the dial is over
+	gen     uint64        // generation of the pool when the dial began; immutable
+	expires atomic.Int64  // end of its lifetime, by the pool's clock
+	stamp   atomic.Int64  // when it was last lent or returned, by the pool's clock
+	proven  atomic.Int64  // when a ping last succeeded
+	pledge  atomic.Uint64 // number of the newest lease at that time
 }
 
 // dead reports whether the guard has seen the connection end.
@@ -41,6 +42,11 @@ func (c *core) touch(now int64) {
 
 // quiet is how long nothing has proved the connection alive.
 func (c *core) quiet(now int64) int64 { return now - max(c.stamp.Load(), c.proven.Load()) }
+
+// proved reports whether the connection has answered since its newest loan, and just now.
+func (c *core) proved(now int64) bool {
+	return c.pledge.Load() == c.cell.Load().Seq() && now-c.proven.Load() < int64(tick)
+}
 
 // keeps reports whether the connection may rest in the store after the lease w. It asks only what costs a load.
 func (c *core) keeps(r *rules, w conn.Word) bool {

@@ -11,6 +11,9 @@ import (
 // never is a time that does not come, in nanoseconds of the pool's clock.
 const never = int64(1<<63 - 1)
 
+// always is a silence that is over at once. By the coarse clock the newest sign of life can lie in the future, so that 0 would not do.
+const always = -never
+
 // entry is one connection of a pool.
 //
 // Ownership: an entry that rests either is offered, and then whoever moves its word first owns it; or it lies in the idle list, and then

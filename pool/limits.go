@@ -54,7 +54,8 @@ type Limits struct {
 	AcquireTimeout time.Duration
 	// LeakAfter is the age of a lease past which it is reported, once, by a Leaked event with Held true. 0: never.
 	LeakAfter time.Duration
-	// TestOnBorrow pings each connection before it is lent, however short it was idle.
+	// TestOnBorrow pings each connection before it is lent, however short it was idle, and also when it goes from one user straight to the next.
+	// One that was just dialled may be lent without, and so may a shared one that is in use.
 	TestOnBorrow bool
 }
 

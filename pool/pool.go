@@ -108,6 +108,7 @@ type rules struct {
 	outdated   conn.Cause // why connections of older generations go
 	probeAfter int64      // silence after which the kernel is asked
 	pingAfter  int64      // silence after which the peer is asked; never without Config.Ping
+	everyLoan  bool       // the peer is asked before every loan
 	idleMost   int64      // idle time after which no connection is lent; never where a band of them is kept however old
 	maxUses    uint64
 }
@@ -158,6 +159,9 @@ func (p *Pool[T]) rulesOf(l Limits, generation uint64, outdated conn.Cause) *rul
 	}
 	if p.cfg.Ping != nil && l.TestOnBorrow {
 		r.pingAfter = 0
+		if r.everyLoan = !p.shared; r.everyLoan { // the other users of a shared connection are the proof of life
+			r.pingAfter = always
+		}
 	}
 	r.idleMost = never
 	if l.MaxIdleTime > 0 && r.warmest() == 0 {

@@ -25,26 +25,30 @@ func (p *Pool[T]) handBack(e *entry[T], w conn.Word) bool {
 		p.mu.Unlock()
 		return p.bury(e, w, cause, nil)
 	}
-	h, moved, died := p.placeLocked(e, w)
+	ask := p.rules.Load().everyLoan && w.State() != conn.Checking && w.State() != conn.Dialing && !e.proved(p.glimpse())
+	h, moved, died := p.placeLocked(e, w, ask)
 	p.mu.Unlock()
 	h.send()
 	if died {
 		p.bury(e, e.cell.Load(), conn.Error, nil)
 	}
-	if p.shared {
+	if p.shared || ask {
 		p.pump()
 	}
 	return moved
 }
 
-// placeLocked lends e to the oldest waiter, to whom the caller sends it, or lays it into the idle list. Died: it was found dead after it lay
-// there, and is the caller's again.
-func (p *Pool[T]) placeLocked(e *entry[T], w conn.Word) (h handover[T], moved, died bool) {
+// placeLocked lends e to the oldest waiter, to whom the caller sends it, or lays it into the idle list, as it does always when e is to be asked
+// first: then the caller pumps. Died: it was found dead after it lay there, and is the caller's again.
+func (p *Pool[T]) placeLocked(e *entry[T], w conn.Word, ask bool) (h handover[T], moved, died bool) {
 	if p.shared {
 		moved, died = p.placeSharedLocked(e, w)
 		return h, moved, died
 	}
-	h, moved = p.grantLocked(e, w)
+	moved = true
+	if !ask {
+		h, moved = p.grantLocked(e, w)
+	}
 	if h.w == nil && moved && w.State() != conn.Idle {
 		_, moved = e.cell.Move(w, conn.Idle, 0)
 	}

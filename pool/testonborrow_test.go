@@ -1,0 +1,76 @@
+package pool_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"herz.example/herz/pool"
+)
+
+// TestTestOnBorrowPingsBeforeEveryLoan counts in real time, in which the coarse clock of the pool lags behind: what was pinged a moment ago looked to
+// be pinged in the future. Callers who wait are handed what others return; that is a loan too.
+func TestTestOnBorrowPingsBeforeEveryLoan(t *testing.T) {
+	for name, callers := range map[string]int{"one caller": 1, "callers who wait": 8} {
+		for _, observed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, observed %v", name, observed), func(t *testing.T) {
+				s := &fakeServer{}
+				p := newPool(t, s, func(c *pool.Config[*fake]) {
+					c.Ping = s.ping
+					c.Limits.MaxOpen, c.Limits.TestOnBorrow = 2, true
+					if observed {
+						c.Observer = ignore{}
+					}
+				})
+				var seen sync.Map // the pings of a connection at its newest loan
+				var wg sync.WaitGroup
+				for range callers {
+					wg.Go(func() {
+						for range 100 {
+							l, err := p.Acquire(context.Background())
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							f := l.Value()
+							pings := f.pings.Load()
+							if before, again := seen.Swap(f, pings); again && pings == before.(int64) {
+								t.Errorf("a connection was lent without a ping, after %d", pings)
+							}
+							l.Release()
+						}
+					})
+				}
+				wg.Wait()
+			})
+		}
+	}
+}
+
+// ignore is an observer that does nothing.
+type ignore struct{}
+
+func (ignore) Observe(pool.Event) {}
+
+func TestTryAcquireUnderTestOnBorrowLendsWhatWasJustPinged(t *testing.T) {
+	s := &fakeServer{}
+	p := newPool(t, s, func(c *pool.Config[*fake]) {
+		c.Ping = s.ping
+		c.Limits.MaxOpen, c.Limits.TestOnBorrow = 1, true
+	})
+	for range 5 {
+		for deadline := time.Now().Add(5 * time.Second); ; {
+			l, ok := p.TryAcquire()
+			if ok {
+				l.Release()
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("nothing was lent in 5 s")
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
