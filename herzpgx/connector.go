@@ -18,6 +18,7 @@ func init() {
 		Connector: open,
 		Owns:      func(d driver.Driver) bool { _, ok := d.(*stdlib.Driver); return ok },
 		Identity:  identity,
+		Query:     query,
 		WrongRole: wrongRole,
 	})
 }

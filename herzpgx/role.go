@@ -28,19 +28,8 @@ const readOnlyTransaction = "25006"
 
 // identity asks over the simple protocol, which needs no prepared statement.
 func identity(ctx context.Context, c any) (herzsql.Server, error) {
-	var pc *pgconn.PgConn
-	switch c := c.(type) {
-	case *stdlib.Conn:
-		pc = c.Conn().PgConn()
-	case *pgx.Conn:
-		pc = c.PgConn()
-	default:
-		return herzsql.Server{}, fmt.Errorf("herz/herzpgx: %T is no connection of pgx", c)
-	}
-	results, err := pc.Exec(ctx, whoQuery).ReadAll()
+	results, err := ask(ctx, c, whoQuery)
 	switch {
-	case err != nil && pc.IsClosed():
-		return herzsql.Server{}, fmt.Errorf("%w: %w", driver.ErrBadConn, err)
 	case err != nil:
 		return herzsql.Server{}, err
 	case len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 2:
@@ -48,6 +37,37 @@ func identity(ctx context.Context, c any) (herzsql.Server, error) {
 	}
 	row := results[0].Rows[0]
 	return herzsql.Server{Name: string(row[0]), ReadOnly: string(row[1]) == "t"}, nil
+}
+
+// ask runs one statement over the simple protocol and reads its answer to the end.
+func ask(ctx context.Context, c any, statement string) ([]*pgconn.Result, error) {
+	var pc *pgconn.PgConn
+	switch c := c.(type) {
+	case *stdlib.Conn:
+		pc = c.Conn().PgConn()
+	case *pgx.Conn:
+		pc = c.PgConn()
+	default:
+		return nil, fmt.Errorf("herz/herzpgx: %T is no connection of pgx", c)
+	}
+	results, err := pc.Exec(ctx, statement).ReadAll()
+	if err != nil && pc.IsClosed() {
+		err = fmt.Errorf("%w: %w", driver.ErrBadConn, err)
+	}
+	return results, err
+}
+
+// query runs a validation query.
+func query(ctx context.Context, c any, q string) error {
+	results, err := ask(ctx, c, q)
+	switch {
+	case err != nil:
+		return err
+	case len(results) == 0 || len(results[0].Rows) == 0:
+		return herzsql.ErrNoRow
+	default:
+		return nil
+	}
 }
 
 // wrongRole names the error of a server that refuses to write because of its role.

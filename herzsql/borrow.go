@@ -37,7 +37,9 @@ func (b *book) dialBudget(l *pool.Limits) time.Duration {
 // connection, at the moment when database/sql resets the session; nothing of the caller has been sent yet.
 func (b *book) check(ctx context.Context, e *entry, p Probe) error {
 	l, now := b.limits.Load(), b.now()
-	if cause := b.over(e, l, now); cause != conn.None {
+	// A wrapped connection past MaxUses is refused when it is returned. Where it is found here, the limit was lowered meanwhile: it is lent once more,
+	// because database/sql gives its caller an error when several in a row are refused.
+	if cause := b.over(e, l, now); cause != conn.None && (cause != conn.MaxUses || b.bare) {
 		return b.retire(e, cause, now)
 	}
 	if e.g != nil {
@@ -47,6 +49,7 @@ func (b *book) check(ctx context.Context, e *entry, p Probe) error {
 		}
 	}
 	idle := time.Duration(now - e.heard.Load())
+	p = b.asker.probing(p)
 	if p.some(e) && (l.TestOnBorrow || l.PingAfter > 0 && idle > l.PingAfter || b.doubtful(e)) {
 		// After one connection to a server fell silent its siblings are not pinged one after the other, each for a
 		// second of the caller's time: those not heard from since are dropped at once.

@@ -35,6 +35,9 @@ type Driver struct {
 	// Identity asks which server answers on a connection, and in which role. c is a driver.Conn of this driver, or the Conn of a [Probe], and nobody
 	// else uses it meanwhile. The time is that of ctx. [AskServer] helps. Nil: servers are not asked.
 	Identity func(ctx context.Context, c any) (Server, error)
+	// Query runs the query of [WithValidationQuery] and reads its answer to the end. c is as for Identity, and an answer without a row is an
+	// error. Nil: the query is run through the interfaces of database/sql/driver, for which c has to be a driver.Conn.
+	Query func(ctx context.Context, c any, query string) error
 	// WrongRole reports whether err is a server's complete answer that it refuses to write because of its role, such as SQLSTATE 25006 of
 	// PostgreSQL or error 1290 of MySQL. It need not tell that from a transaction which was begun as read-only: the server is asked. Nil: no error
 	// is.
@@ -45,7 +48,7 @@ type Driver struct {
 type Probe struct {
 	// Ping asks for a sign of life. Nil: the connection cannot be asked.
 	Ping func(ctx context.Context) error
-	// Conn is the connection as Driver.Identity takes it. Nil: it is not asked who answers.
+	// Conn is the connection as Driver.Identity and Driver.Query take it. Nil: it is asked neither.
 	Conn any
 }
 

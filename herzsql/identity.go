@@ -89,10 +89,16 @@ type asker struct {
 	ask  func(context.Context, any) (Server, error) // nil: nobody is asked
 	need need
 	lost func(error) bool // as Driver.Hides
+
+	query string // of WithValidationQuery; empty: none
+	run   func(ctx context.Context, c any, query string) error
 }
 
 func newAsker(s *settings, facts Driver) (asker, error) {
-	a := asker{pool: s.name, ask: facts.Identity, need: s.need, lost: facts.Hides}
+	a := asker{pool: s.name, ask: facts.Identity, need: s.need, lost: facts.Hides, query: s.validation, run: facts.Query}
+	if a.run == nil {
+		a.run = runQuery
+	}
 	if s.anonymous {
 		a.ask = nil
 	}
@@ -105,6 +111,9 @@ func newAsker(s *settings, facts Driver) (asker, error) {
 
 // introduce asks the server of a new connection; nil where it does not tell. An error means that the connection is of no use.
 func (a asker) introduce(ctx context.Context, c any, g *guard.Conn) (*Server, error) {
+	if err := a.validateNew(ctx, c); err != nil {
+		return nil, err
+	}
 	if a.ask == nil {
 		return nil, nil
 	}

@@ -21,9 +21,10 @@ type settings struct {
 	observer pool.Observer
 	log      *slog.Logger
 
-	need      need
-	anonymous bool
-	cuts      *cuts
+	need       need
+	anonymous  bool
+	validation string
+	cuts       *cuts
 }
 
 // WithName names the database in events, errors and on the board. Empty or absent: the driver's name, and DefaultPool
@@ -93,6 +94,7 @@ func guardedLimits(l pool.Limits) (pool.Limits, error) {
 	unable(l.MaxWaiters != 0, "MaxWaiters", own)
 	unable(l.MaxDialing != 0, "MaxDialing", own)
 	unable(l.MaxClosing != 0, "MaxClosing", own)
+	unable(l.ReconnectPerSecond != 0, "ReconnectPerSecond", own)
 	unable(l.AcquireTimeout != 0, "AcquireTimeout", "only the caller's context ends a wait")
 	unable(l.HeartbeatEvery > 0, "HeartbeatEvery", "an idle connection is pinged when it is borrowed")
 	unable(l.LeakAfter != 0, "LeakAfter", own)

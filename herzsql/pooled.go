@@ -57,7 +57,7 @@ func openPooled(inner driver.Connector, s *settings, facts Driver) (*sql.DB, err
 		Name: s.name, Limits: s.limits, Observer: s.observer,
 		Dial:  c.dial,
 		Close: func(_ context.Context, p *phys) error { return p.inner.Close() },
-		Ping:  ping,
+		Ping:  c.ping,
 		Guard: func(p *phys) *guard.Conn { return p.g },
 
 		Identity: c.identity(),
@@ -94,7 +94,10 @@ func (c *pooled) dial(ctx context.Context) (*phys, error) {
 }
 
 // ping asks for a sign of life where the question after it, who the server is, does not give one.
-func ping(ctx context.Context, p *phys) error {
+func (c *pooled) ping(ctx context.Context, p *phys) error {
+	if c.asker.query != "" {
+		return c.asker.validate(ctx, p.inner)
+	}
 	if p.server != nil {
 		return nil
 	}

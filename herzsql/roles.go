@@ -130,6 +130,11 @@ func (b *book) question(e *entry, p Probe) func(context.Context) error {
 		return p.Ping
 	}
 	return func(ctx context.Context) error {
+		if b.asker.query != "" {
+			if err := p.Ping(ctx); err != nil {
+				return err
+			}
+		}
 		s, err := b.asker.meet(ctx, p.Conn, *was)
 		if err == nil {
 			e.met.Store(s)

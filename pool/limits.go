@@ -98,6 +98,12 @@ func (l Limits) withDefaults() (Limits, error) {
 	return l, l.check()
 }
 
+// Check says why l cannot work, naming the fields; nil when it can. [New] and [Pool.SetLimits] ask the same.
+func (l Limits) Check() error {
+	_, err := l.withDefaults()
+	return err
+}
+
 func (l Limits) check() error {
 	var errs []error
 	bad := func(wrong bool, format string, args ...any) {
