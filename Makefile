@@ -35,6 +35,7 @@ fmt: $(LINT) ## Format all Go code
 	@for m in $(MODULES); do (cd $$m && $(LINT) fmt --config $(CURDIR)/.golangci.yml ./...); done
 
 generate: ## Everything that is generated: docs/states.md, docs/deps.txt, api/*.txt, the pages
+	@cd herzconfig && go test -run 'Generated' . -args -update
 	@go test ./internal/arch -run 'Generated' -args -update
 	@$(MAKE) web
 
@@ -47,9 +48,9 @@ ci: setup build check-generated lint ## What CI runs: build, generated files, li
 
 check-generated: ## Fail when a generated file is not what its source makes
 	@$(MAKE) generate
-	@git diff --exit-code --stat -- docs api board/ui cmd/herz/internal/demo/page/dist || \
+	@git diff --exit-code --stat -- docs api herzconfig/schema.json board/ui cmd/herz/internal/demo/page/dist || \
 	  { echo "generated files differ from what is committed: run 'make generate' and commit the result"; exit 1; }
-	@new=$$(git ls-files --others --exclude-standard -- docs api board/ui cmd/herz/internal/demo/page/dist); \
+	@new=$$(git ls-files --others --exclude-standard -- docs api herzconfig/schema.json board/ui cmd/herz/internal/demo/page/dist); \
 	  if [ -n "$$new" ]; then echo "generated files are not committed:"; echo "$$new"; exit 1; fi
 
 bench: ## Herz's pool beside other pools, all rows, into bench/results (docs/bench.md)

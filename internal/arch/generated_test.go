@@ -66,7 +66,7 @@ func TestGeneratedDependencies(t *testing.T) {
 }
 
 // public are the packages whose exported API is listed in api/.
-var public = []string{"conn", "registry", "guard", "pool", "herzsql", "board", "herztest", "herzmysql", "herzpgx", "herzpq", "herzredis"}
+var public = []string{"conn", "registry", "guard", "pool", "herzsql", "board", "herztest", "herzconfig", "herzmysql", "herzpgx", "herzpq", "herzredis"}
 
 // TestGeneratedAPI compares api/*.txt with the exported declarations, so that a changed API is a changed line in review.
 func TestGeneratedAPI(t *testing.T) {

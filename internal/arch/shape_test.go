@@ -25,7 +25,9 @@ var arrows = map[string][]string{
 }
 
 // modules are the nested modules, which never see the root's internal packages.
-var modules = []string{"bench", "herzmysql", "herzpgx", "herzpq", "herzredis", "cmd/herz", "conformance", "e2e", "examples", "faultlab"}
+var modules = []string{
+	"bench", "herzconfig", "herzmysql", "herzpgx", "herzpq", "herzredis", "cmd/herz", "conformance", "e2e", "examples", "faultlab",
+}
 
 func TestImportsPointOneWay(t *testing.T) {
 	for _, line := range list(t, ".", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...") {
