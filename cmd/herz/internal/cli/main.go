@@ -29,6 +29,8 @@ Usage:
   herz demo [flags]     see pools fail silently, and Herz not fail
   herz demo --help      its flags, with examples
   herz pool VERB        look at the pools of a running program, and change them
+  herz config validate FILE...   say all that is wrong with a herz-config.yaml
+  herz config schema    print the JSON Schema of herz-config.yaml
 `
 
 // Main runs one command until it is done or ctx ends, and gives the exit code.
@@ -44,10 +46,12 @@ func Main(ctx context.Context, s System) int {
 		code, err = runDemo(ctx, s, s.Args[1:])
 	case "pool":
 		code, err = runPool(ctx, s, s.Args[1:])
+	case "config":
+		code, err = runConfig(ctx, s, s.Args[1:])
 	case "help", "-h", "-help", "--help":
 		_, err = io.WriteString(s.Out, overview)
 	default:
-		err = fmt.Errorf("there is no command %q; commands are \"herz demo\" and \"herz pool\"", name)
+		err = fmt.Errorf("there is no command %q; the commands are \"herz demo\", \"herz pool\" and \"herz config\"", name)
 		code = Usage
 	}
 	if errors.Is(err, errHelp) {
