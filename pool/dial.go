@@ -111,8 +111,10 @@ func (p *Pool[T]) dialedLocked() {
 	p.noteLocked()
 }
 
-// dialFailed counts the end of a dial that failed, once. When no connection and no dial is left, those who waited since before the
-// dial began are told: nothing they could wait for is under way.
+// dialFailed counts the end of a dial that failed, once, and tells those who have nothing better to wait for. When no connection and no
+// dial is left, they are those who waited since before the dial began. A slow failure is the silence of a server, and the next dial would
+// be as slow: those who have waited for all of it are told in any case, and where only other dials are left, everybody is, as dials that
+// begin at different times would hold them for one after the other.
 func (p *Pool[T]) dialFailed(e *entry[T], ticket uint64, err error) {
 	p.mu.Lock()
 	if _, ok := e.cell.Move(conn.Word(0), conn.Closed, 0); !ok {
@@ -125,8 +127,14 @@ func (p *Pool[T]) dialFailed(e *entry[T], ticket uint64, err error) {
 	p.forgetLocked(e)
 	p.books.dialErrors++
 	p.books.lastDialErr = err
-	p.backoff.fail(now, rand.Float64())
-	if p.places == 0 {
+	slow := time.Duration(now-e.born) >= p.rules.Load().HeartbeatTimeout/2
+	if !slow { // a slow dial was pause enough
+		p.backoff.fail(now, rand.Float64())
+	}
+	if slow && p.places == p.dialing {
+		ticket = p.ticket
+	}
+	if slow || p.places == 0 {
 		p.failLocked(ticket, &DialError{Pool: p.cfg.Name, Err: err})
 	}
 	p.growLocked()

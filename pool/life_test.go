@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -218,6 +219,60 @@ func TestFailedDialsBackOffAndTellThoseWhoWait(t *testing.T) {
 		if took := time.Since(began); took > 1010*time.Millisecond {
 			t.Errorf("after the outage the first connection took %v", took)
 		}
+	})
+}
+
+// A server that says nothing makes every dial slow. Callers come at any time, so that dials begin at different times; none of them may wait
+// for one dial after the other. Where others use connections, which may come back, a caller waits for the first dial that begins after it came.
+func TestSilentServerHoldsNoCallerForDialAfterDial(t *testing.T) {
+	for name, c := range map[string]struct {
+		lent int
+		most time.Duration
+	}{"nothing is left": {0, 3200 * time.Millisecond}, "others use connections": {3, 6300 * time.Millisecond}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const dialTime = 3100 * time.Millisecond
+				s := &fakeServer{}
+				p := newPool(t, s, func(c *pool.Config[*fake]) { c.Limits.MaxOpen = 6 })
+				for range c.lent {
+					defer acquire(t, p).Release()
+				}
+				s.dialTime.Store(int64(dialTime))
+				s.dialErr.Store(failWith(errors.New("i/o timeout")))
+				until := time.Now().Add(12 * time.Second)
+				var callers sync.WaitGroup
+				for i := range 6 {
+					callers.Go(func() {
+						time.Sleep(time.Duration(i) * 150 * time.Millisecond)
+						for time.Now().Before(until) {
+							began := time.Now()
+							_, err := p.Acquire(context.Background())
+							var dial *pool.DialError
+							if took := time.Since(began); !errors.As(err, &dial) || took > c.most {
+								t.Errorf("a caller was held for %v: %v", took, err)
+							}
+							time.Sleep(20 * time.Millisecond)
+						}
+					})
+				}
+				callers.Wait()
+			})
+		})
+	}
+}
+
+func TestRefusedDialIsNobodysBusinessWhileOthersMayReturnTheirConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		p := newPool(t, s, func(c *pool.Config[*fake]) { c.Limits.MaxOpen = 2 })
+		held := acquire(t, p)
+		s.dialErr.Store(failWith(errors.New("too many connections")))
+		time.AfterFunc(5*time.Second, held.Release)
+		l, err := p.Acquire(context.Background())
+		if err != nil {
+			t.Fatalf("a caller in line was told of a dial that the full server refused: %v", err)
+		}
+		l.Release()
 	})
 }
 
