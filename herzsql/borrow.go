@@ -152,9 +152,9 @@ func askWithin(ctx context.Context, limit time.Duration, g *guard.Conn, ping fun
 	}
 	pctx, cancel := context.WithTimeout(ctx, limit+pingGrace)
 	defer cancel()
-	cut := time.AfterFunc(limit, func() { g.Abort(conn.Heartbeat) })
+	stop := g.Expect(limit)
 	err = ping(pctx)
-	silence = !cut.Stop()
+	silence = !stop()
 	if silence && err == nil {
 		err = errTooLate // its socket is gone all the same
 	}
