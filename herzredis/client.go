@@ -78,8 +78,10 @@ func dialer(own dialFunc, config *tls.Config, o guard.Options) dialFunc {
 	p := &path{start: time.Now()}
 	dial := socket(own, config, o)
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var first time.Time
 		if asked := p.asked.Load(); asked != 0 && p.now()-asked < int64(budgetOf(o)) {
-			// This dial may follow a ping that was not answered; both share one budget.
+			// This dial may follow a ping that was not answered; both share one budget, with the first answer on the new connection.
+			first = p.start.Add(time.Duration(asked) + budgetOf(o) - margin)
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, budgetOf(o)-margin-time.Duration(float64(budgetOf(o))*pingShare))
 			defer cancel()
@@ -88,7 +90,7 @@ func dialer(own dialFunc, config *tls.Config, o guard.Options) dialFunc {
 		if err != nil {
 			return nil, err
 		}
-		return newSession(nc, p, o), nil
+		return newSession(nc, p, o, first), nil
 	}
 }
 

@@ -34,7 +34,12 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return newServerAt(t, "127.0.0.1:0")
+}
+
+func newServerAt(t *testing.T, addr string) *server {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,7 @@ type session struct {
 	limit  time.Duration
 	heard  atomic.Int64 // of the newest byte from the server
 	until  atomic.Int64 // the write deadline in force, as UnixNano; 0: none
+	first  atomic.Int64 // by when the first answer must be there, as UnixNano; 0: no limit but the client's own, or it was there
 	awaits atomic.Bool  // something was written and nothing read since
 
 	// turn is held by whoever reads the connection, and guards early. A ping only tries to take it: where somebody reads, there is
@@ -54,14 +55,18 @@ type session struct {
 	early []byte // what the server said of its own accord before it answered the ping
 }
 
-// newSession puts the ping over a guarded connection. What is not guarded is returned as it is.
-func newSession(nc net.Conn, p *path, o guard.Options) net.Conn {
+// newSession puts the ping over a guarded connection, on which the first answer has to come by a time, unless that is zero. What is not
+// guarded is returned as it is.
+func newSession(nc net.Conn, p *path, o guard.Options, first time.Time) net.Conn {
 	g, ok := guard.From(nc)
 	if !ok {
 		return nc
 	}
 	s := &session{Conn: nc, g: g, path: p, limit: time.Duration(float64(budgetOf(o)) * pingShare)}
 	s.heard.Store(p.now())
+	if !first.IsZero() {
+		s.first.Store(first.UnixNano())
+	}
 	if sc, ok := nc.(syscall.Conn); ok {
 		return &openSession{s, sc}
 	}
@@ -74,13 +79,33 @@ type openSession struct {
 	syscall.Conn
 }
 
+// SyscallConn is what go-redis asks for when it takes a connection out of its pool, to look whether it lives. One that is condemned, because
+// its name leads elsewhere, is refused there, where nothing was begun on it.
+func (s *openSession) SyscallConn() (syscall.RawConn, error) {
+	if _, condemned := s.g.Condemned(); condemned {
+		return nil, guard.ErrDead
+	}
+	return s.Conn.SyscallConn()
+}
+
 // NetConn gives the connection below, so that guard.From finds the guard.
 func (s *session) NetConn() net.Conn { return s.Conn }
 
 // SetDeadline sets both deadlines.
 func (s *session) SetDeadline(t time.Time) error {
 	s.noteDeadline(t)
-	return s.Conn.SetDeadline(t)
+	return s.Conn.SetDeadline(s.bounded(t))
+}
+
+// SetReadDeadline sets the deadline of reads.
+func (s *session) SetReadDeadline(t time.Time) error { return s.Conn.SetReadDeadline(s.bounded(t)) }
+
+// bounded is the deadline, or the time by which the first answer has to come when that is earlier.
+func (s *session) bounded(t time.Time) time.Time {
+	if first := s.first.Load(); first != 0 && (t.IsZero() || t.UnixNano() > first) {
+		return time.Unix(0, first)
+	}
+	return t
 }
 
 // SetWriteDeadline sets the deadline of writes.
@@ -109,6 +134,7 @@ func (s *session) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
 	if n > 0 {
 		s.heard.Store(s.path.now())
+		s.first.Store(0)
 		s.awaits.Store(false)
 	}
 	return n, err
@@ -135,12 +161,12 @@ func (s *session) check(heard int64) error {
 		return s.refusal("its server stopped answering on another connection")
 	}
 	asked := s.path.now()
-	err := s.ping()
+	silence, err := s.ping()
 	if err == nil {
 		s.heard.Store(s.path.now())
 		return nil
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if silence {
 		s.path.asked.Store(asked)
 	}
 	s.g.Abort(conn.Heartbeat)
@@ -162,27 +188,31 @@ var (
 	errOddReply = errors.New("the answer to a ping was not PONG")
 )
 
-// ping asks for a sign of life within the limit and within half of what the caller has left.
-func (s *session) ping() error {
+// ping asks for a sign of life within the limit and within half of what the caller has left, and reports whether none came.
+func (s *session) ping() (silence bool, err error) {
 	until := s.until.Load()
 	limit := s.limit
 	if until != 0 {
 		limit = min(limit, time.Until(time.Unix(0, until))/2)
 	}
 	if err := s.Conn.SetDeadline(time.Now().Add(limit)); err != nil {
-		return err
+		return false, err
 	}
-	if _, err := s.Conn.Write(pingCommand); err != nil {
-		return err
+	stop := s.g.Expect(limit)
+	if _, err = s.Conn.Write(pingCommand); err == nil {
+		err = s.pong()
 	}
-	if err := s.pong(); err != nil {
-		return err
+	if silence = !stop(); err == nil && silence {
+		err = os.ErrDeadlineExceeded // its socket is gone all the same
+	}
+	if err != nil {
+		return silence || errors.Is(err, os.ErrDeadlineExceeded), err
 	}
 	var deadline time.Time
 	if until != 0 {
 		deadline = time.Unix(0, until)
 	}
-	return errors.Join(s.Conn.SetReadDeadline(time.Time{}), s.Conn.SetWriteDeadline(deadline))
+	return false, errors.Join(s.Conn.SetReadDeadline(time.Time{}), s.Conn.SetWriteDeadline(deadline))
 }
 
 // pong reads the answer. RESP3 servers may push messages of their own at any time (redis.io, RESP protocol specification,

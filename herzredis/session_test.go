@@ -14,6 +14,7 @@ import (
 	"herz.example/herz/conn"
 	"herz.example/herz/guard"
 	"herz.example/herz/herzredis"
+	"herz.example/herz/herztest"
 )
 
 // silence is longer than the time after which a connection is pinged before it is used.
@@ -50,6 +51,58 @@ func TestSilentConnectionIsFoundByThePingWithinTheBudget(t *testing.T) {
 				t.Errorf("counted %d, not 1", n)
 			}
 		})
+	}
+}
+
+// A frozen process still has a kernel that takes new connections. Ping, dial and greeting share one budget all the same.
+func TestFrozenServerHoldsACommandNoLongerThanTheBudget(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	c := client(t, s, nil)
+	fill(t, c, 4)
+	s.silent.Store(1 << 30)
+	time.Sleep(silence)
+	begun := time.Now()
+	if err := c.Incr(context.Background(), "n").Err(); err == nil {
+		t.Error("a frozen server answered")
+	}
+	if took := time.Since(begun); took > guard.DefaultHeartbeatTimeout {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestNameThatMovesIsFollowedWithinTwoSeconds(t *testing.T) {
+	t.Parallel()
+	before := newServer(t)
+	_, port, err := net.SplitHostPort(before.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := newServerAt(t, "127.0.0.2:"+port)
+	ns := herztest.NewNameServer(t)
+	ns.Set("cache.test", "127.0.0.1")
+	o := herzredis.Options
+	o.Resolver = ns.Resolver()
+	c := herzredis.NewClient(&redis.Options{Addr: "cache.test:" + port, PoolSize: 4}, o)
+	t.Cleanup(func() { _ = c.Close() })
+	fill(t, c, 4)
+	use := func(limit time.Duration, arrived func() bool) bool {
+		for begun := time.Now(); time.Since(begun) < limit; time.Sleep(time.Millisecond) {
+			if err := c.Incr(context.Background(), "n").Err(); err != nil {
+				t.Fatal(err)
+			}
+			if arrived() {
+				return true
+			}
+		}
+		return false
+	}
+	if !use(10*time.Second, func() bool { return ns.Asked("cache.test") > 3 }) || after.accepted.Load() != 0 {
+		t.Fatalf("before the move: the name was asked for %d times, %d connections to the other server", ns.Asked("cache.test"), after.accepted.Load())
+	}
+	ns.Set("cache.test", "127.0.0.2")
+	if !use(2*time.Second, func() bool { return after.counter.Load() >= 10 }) {
+		t.Error("after 2 s commands still go to the server that the name has left")
 	}
 }
 
