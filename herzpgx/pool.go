@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herz.example/herz/conn"
@@ -26,6 +27,9 @@ const (
 //
 // A connection whose server refuses to write because of its role (SQLSTATE 25006) is not lent again either.
 //
+// After four attempts to connect of which none has succeeded, further ones begin after pauses of 10 ms to 1 s, until one succeeds: a server that is
+// full, or down, is not dialled as often as callers come. It uses BeforeConnect and AfterConnect for that, and calls those of the application.
+//
 // It takes the place of ShouldPing and PingTimeout. PrepareConn and BeforeAcquire stay the application's, and run after the
 // check. Where cfg has no connect_timeout, a dial is given what a ping leaves of Options.HeartbeatTimeout.
 func GuardPool(cfg *pgxpool.Config, o ...guard.Options) {
@@ -39,6 +43,7 @@ func GuardPool(cfg *pgxpool.Config, o ...guard.Options) {
 		cfg.ConnConfig.ConnectTimeout = (budget - limit - budget/64) / time.Duration(hosts(cfg.ConnConfig))
 	}
 	Guard(cfg.ConnConfig, options)
+	rest(cfg)
 	c := &checker{limit: limit, start: time.Now()}
 	dial, connect := cfg.ConnConfig.DialFunc, cfg.ConnConfig.ConnectTimeout
 	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -54,6 +59,25 @@ func GuardPool(cfg *pgxpool.Config, o ...guard.Options) {
 	})
 	cfg.ShouldPing = func(ctx context.Context, p pgxpool.ShouldPingParams) bool {
 		return !passes(ctx, p.Conn, c.check(p.IdleDuration))
+	}
+}
+
+// rest puts pauses between attempts that fail.
+func rest(cfg *pgxpool.Config) {
+	p := &pause{}
+	before, after := cfg.BeforeConnect, cfg.AfterConnect
+	cfg.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error {
+		if err := p.turn(ctx); err != nil || before == nil {
+			return err
+		}
+		return before(ctx, c)
+	}
+	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		p.succeeded()
+		if after == nil {
+			return nil
+		}
+		return after(ctx, c)
 	}
 }
 
@@ -90,9 +114,9 @@ func (c *checker) check(idle time.Duration) func(context.Context, *guard.Conn, f
 		if deadline, ok := ctx.Deadline(); ok {
 			limit = min(limit, time.Until(deadline)/2)
 		}
-		cut := time.AfterFunc(limit, func() { g.Abort(conn.Heartbeat) })
+		stop := g.Expect(limit)
 		err := ping(ctx)
-		if !cut.Stop() {
+		if !stop() {
 			c.asked.Store(now)
 		}
 		g.Begin()
