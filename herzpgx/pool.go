@@ -40,7 +40,7 @@ func GuardPool(cfg *pgxpool.Config, o ...guard.Options) {
 	budget := budgetOf(options)
 	limit := time.Duration(float64(budget) * pingShare)
 	if cfg.ConnConfig.ConnectTimeout == 0 {
-		cfg.ConnConfig.ConnectTimeout = (budget - limit - budget/64) / time.Duration(hosts(cfg.ConnConfig))
+		cfg.ConnConfig.ConnectTimeout = (budget - limit - budget/32) / time.Duration(hosts(cfg.ConnConfig))
 	}
 	Guard(cfg.ConnConfig, options)
 	rest(cfg)

@@ -24,9 +24,9 @@ func pingBudget(l *pool.Limits) time.Duration {
 }
 
 // dialBudget is HeartbeatTimeout, less what a ping has taken when one has just failed: the dial may belong to the same
-// call. A sixty-fourth is left for the way back to the caller.
+// call. A thirty-second is left for the way back to the caller.
 func (b *book) dialBudget(l *pool.Limits) time.Duration {
-	budget := l.HeartbeatTimeout - l.HeartbeatTimeout/64
+	budget := l.HeartbeatTimeout - l.HeartbeatTimeout/32
 	if at := b.lastPingFailure.Load(); at > 0 && b.now()-at < int64(l.HeartbeatTimeout) {
 		budget -= pingBudget(l)
 	}
