@@ -11,6 +11,7 @@ LINT    := $(CURDIR)/bin/golangci-lint
 PREFIX  := herz.example/herz
 DEMO    ?=
 SOAK    ?= 10m
+FAULTS  ?=
 
 ##@ The main job
 demo: ## See pools fail silently, and Herz not fail (needs only Go; DEMO="--once" runs the script once)
@@ -59,6 +60,9 @@ bench: ## Herz's pool beside other pools, all rows, into bench/results (docs/ben
 bench-quick: ## The rows that have a target only, in less than three minutes
 	@go run ./bench --quick --require-hikari --out bench/results
 
+faults: setup ## Every client under every fault, without Herz and with it, into docs/fault-matrix.md (as root, 20 minutes at most; FAULTS="--only full")
+	@go run ./e2e/faults $(FAULTS)
+
 soak: setup ## False alarms: five bad paths, both modes, SOAK (10m) each, side by side; a table, and JSON in bin/soak.json
 	@mkdir -p bin && cd e2e && go test ./soak -v -count=1 -timeout 60m -soak.apart -soak.for=$(SOAK) -soak.out=$(CURDIR)/bin/soak.json
 
@@ -96,4 +100,4 @@ $(LINT): tools/go.mod tools/go.sum
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick soak mutate tidy setup rename clean help bench-sql
+.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick bench-sql faults soak mutate tidy setup rename clean help
