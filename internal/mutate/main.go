@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,7 +25,7 @@ const bar = 0.85
 const usage = `mutate breaks packages in one place at a time and runs their tests each time.
 
   go run ./internal/mutate -pkgs pool,conn
-  go run ./internal/mutate -pkgs pool -only pool/store.go
+  go run ./internal/mutate -pkgs pool -only pool/store.go,pool/core.go
   go run ./internal/mutate -pkgs pool -resume /tmp/fates.json   # goes on where an interrupted run stopped
 
 Exit codes: 0 the bar is reached and every survivor is named, 1 it is not, 2 wrong usage.
@@ -59,7 +60,7 @@ func parse(args []string) (options, error) {
 	flags.Usage = func() { fmt.Fprint(flags.Output(), usage); flags.PrintDefaults() }
 	flags.StringVar(&o.root, "dir", ".", "the folder of the module")
 	flags.StringVar(&o.pkgs, "pkgs", "pool,conn", "packages, by folder")
-	flags.StringVar(&o.only, "only", "", "only mutants whose file:line begins with this")
+	flags.StringVar(&o.only, "only", "", "only mutants whose file:line begins with this, or with one of several, separated by commas")
 	flags.StringVar(&o.resume, "resume", "", "a file that keeps the fates; what it has already is not tried again")
 	flags.StringVar(&o.names, "harmless", "internal/mutate/harmless.txt", "the survivors that were looked at, each with its reason")
 	flags.StringVar(&o.form, "o", "text", "what is printed: text or json")
@@ -112,7 +113,7 @@ func collect(root string, o options) ([]Mutant, error) {
 			return nil, err
 		}
 		for _, m := range found {
-			if strings.HasPrefix(fmt.Sprintf("%s:%d", filepath.ToSlash(m.File), m.Line), o.only) {
+			if o.wants(m) {
 				all = append(all, m)
 			}
 		}
@@ -126,6 +127,12 @@ func collect(root string, o options) ([]Mutant, error) {
 		all = all[:o.sample]
 	}
 	return all, nil
+}
+
+// wants reports whether -only lets the mutant through.
+func (o options) wants(m Mutant) bool {
+	place := fmt.Sprintf("%s:%d", filepath.ToSlash(m.File), m.Line)
+	return slices.ContainsFunc(strings.Split(o.only, ","), func(begin string) bool { return strings.HasPrefix(place, begin) })
 }
 
 // trial is a run over many mutants.

@@ -199,3 +199,14 @@ func TestInterruptedRunGoesOnWhereItStopped(t *testing.T) {
 		t.Errorf("kept %d results of 3", bytes.Count(lines, []byte("\n")))
 	}
 }
+
+func TestOnlyTheFilesThatWereNamedAreMutated(t *testing.T) {
+	m := Mutant{File: "pool/store.go", Line: 12}
+	for only, want := range map[string]bool{
+		"": true, "pool/store.go": true, "pool/core.go,pool/store.go:1": true, "pool/core.go": false, "pool/store.go:13,conn/": false,
+	} {
+		if got := (options{only: only}).wants(m); got != want {
+			t.Errorf("-only %q lets %s:%d through: %t", only, m.File, m.Line, got)
+		}
+	}
+}
