@@ -3,11 +3,11 @@
 package soak_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -97,12 +97,11 @@ func TestLossOfOnePacketInTwentyEndsNoConnection(t *testing.T) {
 func TestServerThatReadsNothingWhileWeWriteIsNotCut(t *testing.T) {
 	const (
 		conns = 2
-		size  = 32 << 20 // more than the buffers of both kernels hold
-		awake = 5 * time.Second
+		size  = 16 << 20 // more than the buffers of both kernels hold
 	)
-	asleep := 30 * time.Second
-	if *length < 2*asleep {
-		asleep = max(*length, 4*time.Second) // longer than the guard waits for a dead peer
+	asleep, awake := 30*time.Second, 10*time.Second
+	if *length < asleep+awake {
+		asleep, awake = max(*length, 4*time.Second), 5*time.Second // still longer than the guard waits for a dead peer
 	}
 	eachKind(t, func(t *testing.T, k server.Kind) {
 		var settings []string
@@ -113,10 +112,11 @@ func TestServerThatReadsNothingWhileWeWriteIsNotCut(t *testing.T) {
 		s := server.Start(t, k, server.Options{IP: n.IP(), Enter: n.Do, Settings: settings})
 		do(t, s, table)
 		clients := openClients(t, "bulk, nobody reads", k, s.DSN(), setting{conns: conns, guard: guard.SQL})
-		bulk := "LENGTH('" + strings.Repeat("x", size) + "')"
+		count := map[server.Kind]string{server.MariaDB: "LENGTH(?)", server.PostgreSQL: "length($1::bytea)"}[k]
+		bulk := bytes.Repeat([]byte("x"), size)
 		begin := make(chan struct{})
 		for _, c := range clients {
-			c.work = func(c *client, on speaker, _ int) error { return c.write(on, bulk) }
+			c.work = func(c *client, on speaker, _ int) error { return c.write(on, count, bulk) }
 			c.keep(t, 10*time.Millisecond, begin)
 		}
 		began, stood := time.Now(), watch(t)
