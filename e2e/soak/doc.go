@@ -3,8 +3,8 @@
 //
 // # Contract
 //
-// As part of all tests each soak runs for some seconds, so that it works when it is needed. "make soak" runs each for ten minutes in a process of its own, side by
-// side, prints a table and writes the report as JSON. Each has servers and a network of its own.
+// As part of all tests each soak runs for some seconds, so that it works when it is needed. "make soak" runs each for ten minutes in a
+// process of its own, side by side, prints a table and writes the report as JSON. Each has servers and a network of its own.
 //
 // # Not a goal
 //
