@@ -19,9 +19,10 @@ type fault struct {
 }
 
 var (
-	idleBars   = bars{stall: barIdle}
-	flightBars = bars{stall: barFlight, errors: anyError}
-	answerBars = bars{errors: anyError, honest: true}
+	idleBars     = bars{stall: barIdle}
+	flightBars   = bars{stall: barFlight, errors: anyError}
+	demotionBars = bars{errors: anyError, writable: barWritable}
+	answerBars   = bars{errors: anyError, honest: true}
 )
 
 // faults are all rows, in their order.
@@ -34,7 +35,7 @@ var faults = []fault{
 	{"hole-10s", "black hole of 10 s, writes in flight", products, flightBars, holed(10 * time.Second), false},
 	{"half-open", "half-open: the server vanished and came back without its state; RST on use", products, idleBars, halfOpen, false},
 	{"replaced", "fail-over in place: another server at the same address, the old one killed", products, idleBars, replaced, false},
-	{"demoted", "fail-over in place: the server demoted, its address leads to another one", sqlProducts, bars{errors: anyError, writable: barWritable}, demoted, false},
+	{"demoted", "fail-over in place: the server demoted, its address leads to another one", sqlProducts, demotionBars, demoted, false},
 	{"moved", "name moved, the old server lives and keeps its flows", products, bars{stale: barStale}, moved(false), false},
 	{"moved-dropped", "name moved, old flows dropped while they are used", products, bars{stall: barFlight, young: true, stale: barStale}, moved(true), false},
 	{"frozen", "server frozen for 6 s: its kernel acknowledges, its processes stand", products, flightBars, frozen, false},

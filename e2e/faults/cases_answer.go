@@ -32,7 +32,7 @@ func (s *scene) proxies(n *node) map[*subject]*proxy.Proxy {
 // answersLost lets the server execute each of 30 writes, and swallows the answer.
 func answersLost(end proxy.End) func(s *scene) {
 	return func(s *scene) {
-		n := s.node(1, server.Options{})
+		n := s.node(server.Options{})
 		proxies := s.proxies(n)
 		s.fault = time.Now()
 		s.together(func(sub *subject) {
@@ -66,7 +66,7 @@ func (s *scene) loseAnswers(sub *subject, p *proxy.Proxy, end proxy.End) error {
 // resultsCut cuts a result of 20 rows behind every number of bytes.
 func resultsCut(end proxy.End, prepared bool) func(s *scene) {
 	return func(s *scene) {
-		n := s.node(1, server.Options{})
+		n := s.node(server.Options{})
 		proxies := s.proxies(n)
 		s.fault = time.Now()
 		s.together(func(sub *subject) {

@@ -18,7 +18,7 @@ const (
 // holed makes the server vanish for so long while every connection has a write on the server, and lets it come back.
 func holed(long time.Duration) func(s *scene) {
 	return func(s *scene) {
-		n := s.node(1, server.Options{})
+		n := s.node(server.Options{})
 		s.openAt(n, n.Addr())
 		s.fill()
 		loops := s.load(long+watched, holePace, func(sub *subject, w *watch) op { return sub.write(w, work) })

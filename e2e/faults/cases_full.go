@@ -22,7 +22,7 @@ const (
 // full lets others take all places of the server after the clients' own connections were closed, and counts dials in front of the
 // server. Then the others leave.
 func full(s *scene) {
-	n := s.node(1, server.Options{MaxConnections: places})
+	n := s.node(server.Options{MaxConnections: places})
 	proxies := s.proxies(n)
 	ctx, cancel := s.bounded()
 	defer cancel()

@@ -23,7 +23,7 @@ const (
 // ready starts a server whose clients have all their connections open and idle for longer than a second.
 func (s *scene) ready() *node {
 	s.Helper()
-	n := s.node(1, server.Options{})
+	n := s.node(server.Options{})
 	s.openAt(n, n.Addr())
 	s.fill()
 	s.rest(idle)
@@ -39,7 +39,7 @@ func restarted(s *scene) {
 
 // timedOut lets the server close what was idle for 2 s.
 func timedOut(s *scene) {
-	n := s.node(1, server.Options{IdleTimeout: idleTimeout})
+	n := s.node(server.Options{IdleTimeout: idleTimeout})
 	s.openAt(n, n.Addr())
 	s.fill()
 	s.rest(longIdle)
@@ -57,7 +57,7 @@ func timedOut(s *scene) {
 
 // droppedAtOnce drops the flows of connections that were used a moment ago, and uses them again.
 func droppedAtOnce(s *scene) {
-	n := s.node(1, server.Options{})
+	n := s.node(server.Options{})
 	s.openAt(n, n.Addr())
 	s.fill()
 	s.strike(n.drop)
@@ -67,7 +67,7 @@ func droppedAtOnce(s *scene) {
 
 // droppedEarlier drops the flows and uses them 4 s later.
 func droppedEarlier(s *scene) {
-	n := s.node(1, server.Options{})
+	n := s.node(server.Options{})
 	s.openAt(n, n.Addr())
 	s.fill()
 	s.strike(n.drop)
@@ -124,7 +124,7 @@ func sockets(ctx context.Context, state, end, is string) (int, error) {
 
 // closedByHAProxy lets HAProxy, between client and server, close what was idle for 2 s.
 func closedByHAProxy(s *scene) {
-	n := s.node(1, server.Options{})
+	n := s.node(server.Options{})
 	h := server.Start(s.TB, server.HAProxy, server.Options{IdleTimeout: idleTimeout, To: []string{n.Addr()}})
 	s.openAt(n, h.Addr())
 	s.fill()

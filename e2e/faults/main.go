@@ -87,7 +87,8 @@ func parse(args []string, log io.Writer) (options, error) {
 	flags.StringVar(&only, "only", "", "only cells whose name (fault/server/driver/mode, see --list) contains this, or one of several between commas")
 	flags.BoolVar(&o.list, "list", false, "name the cells and the bars, and try nothing")
 	flags.StringVar(&o.form, "o", "text", "what is printed: text or json")
-	flags.StringVar(&o.dir, "out", "docs", "folder of fault-matrix.md and .json; empty: none are written. With --only it has no default, and the cells are put into the matrix there")
+	flags.StringVar(&o.dir, "out", "docs", "folder of fault-matrix.md and .json; empty: none are written. With --only it has no default, "+
+		"and the cells are put into the matrix there")
 	flags.IntVar(&o.sideBySide, "side-by-side", 2, "how many faults are tried at once")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -13,16 +13,19 @@ import (
 const head = `# Fault matrix
 
 What each client does under each fault, without Herz and with it, against real servers. ` + "`make faults`" + ` writes this page and
-[fault-matrix.json](fault-matrix.json), which has all figures. All clients of one product meet one fault together, on one server, with six connections each. The verdict is
-taken on the server: each write has a number, and afterwards its rows are counted. What no bar asks for: a statement that is on a server which freezes waits until that goes on, or for the
-caller's deadline, and a server that goes on to answer in the same role behind an address that has moved cannot be told from one behind a balancer ([sql.md](sql.md)).
+[fault-matrix.json](fault-matrix.json), which has all figures. All clients of one product meet one fault together, on one server,
+with six connections each. The verdict is taken on the server: each write has a number, and afterwards its rows are counted.
+
+What no bar asks for: a statement that is on a server which freezes waits until that goes on, or for the caller's deadline. And a
+server that answers on in the same role behind an address that has moved cannot be told from one behind a balancer ([sql.md](sql.md)).
 
 %s
 
 `
 
 const legend = `
-A cell says errors / longest stall in seconds, from the fault, or from the beginning of the call when that was later, to the outcome. Without Herz a call is watched for 15 s.
+A cell says errors / longest stall in seconds, from the fault, or from the beginning of the call when that was later, to the
+outcome. Without Herz a call is watched for 15 s.
 
 | mark | meaning |
 |---|---|
@@ -30,7 +33,7 @@ A cell says errors / longest stall in seconds, from the fault, or from the begin
 | D*n* | *n* rows too many: executed twice |
 | L*n* | *n* writes acknowledged that no server has |
 | X*n* | dead lent: *n* calls, begun when a new connection would have been served, got an error from a connection that was dead |
-| in flight | longest wait of a statement that was on the server when it froze; whoever is slow but acknowledges is left alone, so that only a deadline of the caller ends it |
+| in flight | longest wait of a statement that was on the server when it froze; only a deadline of the caller would have ended it |
 | stale | seconds from the move to the end of the last read that the old server answered |
 | O*n* | *n* writes that the old server took after the move |
 | writes | seconds from the demotion to the first write that the new server has |

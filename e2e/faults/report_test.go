@@ -51,8 +51,12 @@ func TestMissedBarIsNeverCalledMet(t *testing.T) {
 
 func TestWritesAreCountedOnTheServer(t *testing.T) {
 	ops := []op{
-		{write: true, id: 1}, {write: true, id: 2}, {write: true, id: 3, err: errors.New("lost")}, {write: true, id: 4, err: errors.New("lost")},
-		{write: true, id: 5, hung: true}, {},
+		{write: true, id: 1},
+		{write: true, id: 2},
+		{write: true, id: 3, err: errors.New("lost")},
+		{write: true, id: 4, err: errors.New("lost")},
+		{write: true, id: 5, hung: true},
+		{},
 	}
 	var f figures
 	f.account(ops, map[int]int{1: 1, 3: 1, 4: 3})

@@ -133,7 +133,7 @@ func (j *job) alone(ctx context.Context, log io.Writer) []cell {
 
 // serial lets one line out at a time.
 type serial struct {
-	// mu is held while a line is written.
+	// mu guards to, and is held while a line is written to it. Nothing else happens under it.
 	mu sync.Mutex
 	to io.Writer
 }

@@ -85,12 +85,13 @@ func (s *scene) bounded() (context.Context, func()) {
 	return context.WithTimeout(s.Context(), 20*time.Second)
 }
 
-// node starts a server in a namespace; mark tells it from others.
-func (s *scene) node(mark int, o server.Options) *node {
+// node starts the only server of a fault, in a namespace.
+func (s *scene) node(o server.Options) *node {
 	s.Helper()
-	return s.nodeIn(netns.New(s.TB), mark, o)
+	return s.nodeIn(netns.New(s.TB), 1, o)
 }
 
+// nodeIn starts a server; mark tells it from others.
 func (s *scene) nodeIn(path *netns.NS, mark int, o server.Options) *node {
 	s.Helper()
 	o.IP, o.Enter, o.TLS = path.IP(), path.Do, s.tls
