@@ -8,14 +8,15 @@ import (
 )
 
 // A living peer acknowledges within a round trip. Linux sends a packet again when nothing was acknowledged for that and 200 ms more, its
-// shortest time-out. lostAfter is that and time for the acknowledgement, on a path that is quick; on others nothing was sent again by then.
+// shortest time-out. lostAfter is that and time for the acknowledgement on a quick path; on slower ones it is looked again.
 const (
-	lostAfter   = 350 * time.Millisecond
+	lostAfter   = 280 * time.Millisecond
+	lookAgain   = 70 * time.Millisecond
 	shortestRTO = 200 * time.Millisecond
 )
 
 // Expect bounds the wait for an answer that a living peer gives at once, such as that to a ping: after limit the connection is aborted
-// with cause Heartbeat. It is aborted earlier, after 350 ms, when the kernel tells that the question has not even arrived: it was sent again, and
+// with cause Heartbeat. It is aborted earlier, from 280 ms on, when the kernel tells that the question has not even arrived: it was sent again, and
 // that was not acknowledged within the usual round trip either. A peer whose kernel acknowledges has until limit. The question must be sent at
 // once after Expect. Stop ends the wait; it reports whether the connection was left alone.
 func (c *Conn) Expect(limit time.Duration) (stop func() bool) {
@@ -26,19 +27,25 @@ func (c *Conn) Expect(limit time.Duration) (stop func() bool) {
 			c.Abort(conn.Heartbeat)
 		}
 	}
-	first, look := limit, cut
-	if limit > lostAfter && c.kind.TCP {
-		first, look = lostAfter, func() {
-			switch {
-			case over.Load():
-			case c.lost(time.Since(asked)):
-				cut()
-			default:
-				time.AfterFunc(limit-lostAfter, cut) // nothing happens when it has been stopped before
-			}
+	if limit <= lostAfter || !c.kind.TCP {
+		t := time.AfterFunc(limit, cut)
+		return func() bool {
+			t.Stop()
+			return over.CompareAndSwap(false, true)
 		}
 	}
-	t := time.AfterFunc(first, look)
+	var look func()
+	look = func() {
+		ago := time.Since(asked)
+		switch {
+		case over.Load(): // stopped
+		case ago >= limit, c.lost(ago):
+			cut()
+		default:
+			time.AfterFunc(min(lookAgain, limit-ago), look)
+		}
+	}
+	t := time.AfterFunc(lostAfter, look)
 	return func() bool {
 		t.Stop()
 		return over.CompareAndSwap(false, true)
