@@ -11,7 +11,7 @@ import (
 // hook that a connection failed; that none has succeeded since is seen all the same.
 type pause struct {
 	// mu guards what follows. Nothing is called while it is held.
-	mu       sync.Mutex
+	mu    sync.Mutex
 	begun int           // attempts since the newest that succeeded
 	let   chan struct{} // closed when one succeeds; nil when nobody waits
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -107,3 +109,18 @@ func (noConnector) Connect(context.Context) (driver.Conn, error) {
 	return nil, errors.New("nobody there")
 }
 func (noConnector) Driver() driver.Driver { return nil }
+
+func TestDialThatTheCallersTimeEndedSaysSo(t *testing.T) {
+	caller, cancel := context.WithDeadline(context.Background(), time.Now().Add(time.Millisecond))
+	defer cancel()
+	dial, end := context.WithTimeout(caller, time.Hour)
+	defer end()
+	late := &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded} // of the socket, which had the same deadline
+	err := dialError(caller, dial, time.Hour, late)
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, late) {
+		t.Errorf("the caller reads %v, from which he cannot tell that his time was over", err)
+	}
+	if err := dialError(context.Background(), dial, time.Hour, late); errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("nobody's time was over, and the error is %v", err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"time"
 
@@ -217,9 +218,13 @@ func dial(ctx context.Context, c driver.Connector, a asker) (driver.Conn, *guard
 // clockSkew is how much earlier than its context package net may give a dial up.
 const clockSkew = 5 * time.Millisecond
 
-// dialError says so when it was Herz's budget that ended the dial; every other error is the driver's, as it is.
+// dialError says so when it was Herz's budget that ended the dial, or the caller's time; every other error is the driver's, as it is.
 func dialError(caller, dial context.Context, budget time.Duration, err error) error {
 	deadline, _ := dial.Deadline()
+	// Package net gives the socket the deadline of the context, and when the socket is the first to notice, its error is not the context's.
+	if end, ok := caller.Deadline(); ok && time.Until(end) <= clockSkew && errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	}
 	if caller.Err() != nil || dial.Err() == nil && time.Until(deadline) > clockSkew {
 		return err
 	}

@@ -69,6 +69,7 @@ func TestNothingIsExecutedTwiceUnderAnyMixOfFaults(t *testing.T) {
 			t.Error("nothing succeeded")
 		}
 		eventually(t, "nothing is in use", func() bool { got := herzsql.Stats(db); return got.InUse == 0 && sum(got) == got.Open })
+		eventually(t, "the newest deaths are known", func() bool { got := herzsql.Stats(db); return got.Open-got.Stale-got.Closing <= s.open() })
 		if _, err := db.Exec("add one"); err != nil {
 			t.Errorf("after the faults: %v", err)
 		}

@@ -98,7 +98,7 @@ func boardToken(file string, env func(string) string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the token: %w; check --token-file", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, tokenMost))
 	if err != nil {
 		return "", fmt.Errorf("read the token: %w; check --token-file", err)
