@@ -111,10 +111,14 @@ func (p *Pool[T]) dialedLocked() {
 	p.noteLocked()
 }
 
+// patience is the share of HeartbeatTimeout that somebody may have waited to be left in line for a dial of his own when a slow one fails: who has just come
+// would otherwise be told of a silence that was over before.
+const patience = 32
+
 // dialFailed counts the end of a dial that failed, once, and tells those who have nothing better to wait for. When no connection and no
 // dial is left, they are those who waited since before the dial began. A slow failure is the silence of a server, and the next dial would
-// be as slow: those who have waited for all of it are told in any case, and where only other dials are left, everybody is, as dials that
-// begin at different times would hold them for one after the other.
+// be as slow: those who have waited for all of it are told in any case, and where only other dials are left, all who did not come just now are, as
+// dials that begin at different times would hold them for one after the other.
 func (p *Pool[T]) dialFailed(e *entry[T], ticket uint64, err error) {
 	p.mu.Lock()
 	if _, ok := e.cell.Move(conn.Word(0), conn.Closed, 0); !ok {
@@ -132,7 +136,7 @@ func (p *Pool[T]) dialFailed(e *entry[T], ticket uint64, err error) {
 		p.backoff.fail(now, rand.Float64())
 	}
 	if slow && p.places == p.dialing {
-		ticket = p.ticket
+		ticket = max(ticket, p.waitedLocked(now, p.rules.Load().HeartbeatTimeout/patience))
 	}
 	if slow || p.places == 0 {
 		p.failLocked(ticket, &DialError{Pool: p.cfg.Name, Err: err})

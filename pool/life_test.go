@@ -261,6 +261,41 @@ func TestSilentServerHoldsNoCallerForDialAfterDial(t *testing.T) {
 	}
 }
 
+// A dial that failed because the server was silent says nothing to a caller who came when the server may be back.
+func TestCallerWhoComesAfterASilenceIsNotToldOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		p := newPool(t, s, func(c *pool.Config[*fake]) { c.Limits.MaxOpen = 2 })
+		s.dialTime.Store(int64(3 * time.Second))
+		s.dialErr.Store(failWith(errors.New("i/o timeout")))
+		var before sync.WaitGroup
+		for range 2 {
+			before.Go(func() {
+				if _, err := p.Acquire(context.Background()); err == nil {
+					t.Error("a silent server gave a connection")
+				}
+			})
+		}
+		pass(3*time.Second - 5*time.Millisecond)
+		s.dialTime.Store(int64(20 * time.Millisecond)) // the dials under way go on to their end
+		after, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		time.AfterFunc(10*time.Millisecond, func() { s.dialErr.Store(nil) })
+		late := make(chan error)
+		go func() {
+			l, err := p.Acquire(after)
+			if err == nil {
+				l.Release()
+			}
+			late <- err
+		}()
+		if err := <-late; err != nil {
+			t.Errorf("5 ms before the end of a silence: %v", err)
+		}
+		before.Wait()
+	})
+}
+
 func TestRefusedDialIsNobodysBusinessWhileOthersMayReturnTheirConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeServer{}

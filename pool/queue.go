@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"time"
 
 	"herz.example/herz/conn"
 )
@@ -181,6 +182,16 @@ func (p *Pool[T]) grantLocked(e *entry[T], old conn.Word) (h handover[T], moved 
 		e.tickets[next.Seq()] = struct{}{}
 	}
 	return handover[T]{w, grant[T]{e: e, seq: next.Seq()}}, true
+}
+
+// waitedLocked is the ticket of the newest caller who has waited for d; 0 when there is none.
+func (p *Pool[T]) waitedLocked(now int64, d time.Duration) (ticket uint64) {
+	for w := p.queue.head; w != nil; w = w.next {
+		if now-w.since >= int64(d) {
+			ticket = max(ticket, w.ticket)
+		}
+	}
+	return ticket
 }
 
 // failLocked sends err to every waiter up to and including the given ticket.
