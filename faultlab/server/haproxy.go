@@ -31,7 +31,8 @@ func argumentsHAProxy(s *Server) ([]string, error) {
 		idle = fmt.Sprintf("%ds", t)
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "global\n  maxconn %d\ndefaults\n  mode tcp\n  timeout connect 3s\n  timeout client %[2]s\n  timeout server %[2]s\n",
+	// One thread takes connections in the order in which they come; with more, the one that asked whether HAProxy is ready may take its turn late.
+	fmt.Fprintf(&text, "global\n  nbthread 1\n  maxconn %d\ndefaults\n  mode tcp\n  timeout connect 3s\n  timeout client %[2]s\n  timeout server %[2]s\n",
 		s.opt.connections(), idle)
 	for _, set := range s.opt.Settings {
 		fmt.Fprintf(&text, "  %s\n", strings.Replace(set, "=", " ", 1))
