@@ -90,6 +90,9 @@ func TestHalfOpenConnectionsSurfaceNoError(t *testing.T) {
 		if err := s.Restart(); err != nil {
 			t.Fatal(err)
 		}
+		if err := n.Forget(s.Port); err != nil {
+			t.Fatal(err)
+		}
 		heal(t, n)
 		survive(t, db)
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // table drops what goes to or comes from the clients' ports in the set lost, and the servers' ports in the set closed, and
@@ -41,9 +42,9 @@ func (n *NS) nft(script string) error {
 
 // Flows gives the clients' ports of the connections that are established with a server port inside the namespace.
 func (n *NS) Flows(port int) ([]int, error) {
-	out, err := run("ip", "netns", "exec", n.name, "ss", "-H", "-t", "-n", "state", "established", "sport", "=", strconv.Itoa(port))
+	out, err := n.sockets("established", port)
 	if err != nil {
-		return nil, fmt.Errorf("netns: ss: %w: %s", err, out)
+		return nil, err
 	}
 	var ports []int
 	for line := range strings.Lines(out) {
@@ -62,6 +63,35 @@ func (n *NS) Flows(port int) ([]int, error) {
 		ports = append(ports, client)
 	}
 	return ports, nil
+}
+
+// sockets lists the sockets of a server port that are in a state, a line each.
+func (n *NS) sockets(state string, port int) (string, error) {
+	out, err := run("ip", "netns", "exec", n.name, "ss", "-H", "-t", "-n", "state", state, "sport", "=", strconv.Itoa(port))
+	if err != nil {
+		return "", fmt.Errorf("netns: ss: %w: %s", err, out)
+	}
+	return out, nil
+}
+
+// forgetTime bounds Forget: an orphan is given up after its second time-out, the first of which is at most a few hundred milliseconds.
+const forgetTime = 10 * time.Second
+
+// Forget waits until the kernel has given up the connections of a server port whose owner closed them or died while nothing passed:
+// no FIN is left to be sent when the path heals, just as a host that lost its power sends none. What the clients hold is half-open then.
+func (n *NS) Forget(port int) error {
+	if err := n.set("net/ipv4/tcp_orphan_retries", "1"); err != nil {
+		return err
+	}
+	for end := time.Now().Add(forgetTime); ; time.Sleep(20 * time.Millisecond) {
+		left, err := n.sockets("fin-wait-1", port)
+		if err != nil || left == "" {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("netns: the kernel still remembers connections of port %d after %v: %s", port, forgetTime, left)
+		}
+	}
 }
 
 // BlackHole swallows, from now on and in both directions, the packets of every connection that is established with a server

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,6 +85,47 @@ func TestBlackHoleSwallowsTheFlowsThatAreThereAndNoOthers(t *testing.T) {
 	}
 	if err := roundTrip(old, 5*time.Second); err != nil {
 		t.Fatalf("after the hole was closed: %v", err)
+	}
+}
+
+// A kernel that goes on to send the FIN of a server that died would tell its clients when the path heals.
+func TestForgottenConnectionStaysHalfOpenWhenThePathHeals(t *testing.T) {
+	n := netns.New(t)
+	var ln net.Listener
+	if err := n.Do(func() (err error) {
+		ln, err = net.Listen("tcp4", net.JoinHostPort(n.IP(), "0"))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	to := ln.Addr().(*net.TCPAddr)
+	client := dial(t, to)
+	server, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fell, err := n.BlackHole(to.Port); err != nil || fell != 1 {
+		t.Fatalf("BlackHole = %d, %v; want the one connection", fell, err)
+	}
+	if err := server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Forget(to.Port); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Heal(); err != nil {
+		t.Fatal(err)
+	}
+	// The FIN was sent at once, after some 0.2 s and after some 0.6 s; the next would come within another 0.8 s.
+	if err := client.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("read on the half-open connection: %v; want silence", err)
+	}
+	if err := roundTrip(client, 3*time.Second); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a request on it: %v; want a reset", err)
 	}
 }
 
