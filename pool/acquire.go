@@ -90,9 +90,13 @@ func (p *Pool[T]) TryAcquire() (Lease[T], bool) {
 			return Lease[T]{}, false
 		}
 		p.mu.Unlock()
-		if l, v := p.lend(e); v == fit {
+		switch l, v := p.lend(e); v {
+		case fit:
 			p.emitLent(l, 0)
 			return l, true
+		case suspect:
+			return Lease[T]{}, false // what lies behind it was silent for as long
+		case unfit:
 		}
 	}
 }
@@ -261,7 +265,7 @@ func (p *Pool[T]) await(w *waiter[T]) (grant[T], error) {
 	waited := p.exact() - w.since
 	p.waitTime.Add(waited)
 	if g.err != nil {
-		return g, p.waitFailed(g.err, waited)
+		return g, p.waitFailed(w, g.err, waited)
 	}
 	return g, nil
 }
@@ -287,7 +291,7 @@ func (p *Pool[T]) abandon(w *waiter[T]) grant[T] {
 // undo returns a connection that was granted and never used.
 func (p *Pool[T]) undo(g grant[T]) {
 	if p.shared {
-		p.releaseShared(Lease[T]{e: g.e, seq: g.seq}, nil)
+		p.endShared(Lease[T]{e: g.e, seq: g.seq}, nil)
 		return
 	}
 	p.handBack(g.e, g.e.cell.Load())

@@ -24,6 +24,8 @@ const checkPatience = int64(235 * time.Millisecond)
 var (
 	errCut    = errors.New("the ping was cut short because somebody waited for the connection")
 	errNoPong = errors.New("the peer did not answer a ping in time")
+
+	errCheckHangs = errors.New("the ping or reset function did not return when its context ended")
 )
 
 // check is one ping or reset under way. Its fields but done and cancel are guarded by Pool.mu.
@@ -34,7 +36,11 @@ type check struct {
 	done   chan struct{} // closed when the user's function has returned
 	over   chan struct{} // closed when the connection is back in the pool or buried
 	cut    bool          // it was given up and is counted no longer
+	given  chan struct{} // closed when it was cut: over may be late then, or never come
 }
+
+// longestCheck is how long a check may last when nobody waits: one whose function heeds neither its context nor its socket is given up then.
+func (r *rules) longestCheck() int64 { return int64(r.HeartbeatTimeout + dialGrace) }
 
 // stop makes the check end and waits for that, for a moment: a function that heeds neither its context nor its socket is left behind.
 func (c *check) stop(g *guard.Conn) {
@@ -58,7 +64,9 @@ func (p *Pool[T]) startCheck(e *entry[T], w conn.Word, kind checkKind) bool {
 
 func (p *Pool[T]) beginCheck(e *entry[T], w conn.Word, kind checkKind) *check {
 	ctx, cancel := context.WithTimeout(p.life, p.rules.Load().HeartbeatTimeout)
-	c := &check{kind: kind, began: p.exact(), cancel: cancel, done: make(chan struct{}), over: make(chan struct{})}
+	c := &check{
+		kind: kind, began: p.exact(), cancel: cancel, done: make(chan struct{}), over: make(chan struct{}), given: make(chan struct{}),
+	}
 	p.mu.Lock()
 	next, ok := e.cell.Move(w, conn.Checking, 0)
 	if !ok {
@@ -66,9 +74,10 @@ func (p *Pool[T]) beginCheck(e *entry[T], w conn.Word, kind checkKind) *check {
 		cancel()
 		return nil
 	}
-	e.check = c
+	e.check, e.asked = c, false
 	p.settledLocked(e)
 	p.checking++
+	p.wakeLocked(p.dueOf(e, p.rules.Load()))
 	p.mu.Unlock()
 	if p.clock.Load() == 0 {
 		p.wake()
@@ -159,13 +168,14 @@ func (p *Pool[T]) checkedLocked(e *entry[T]) {
 	p.noteLocked()
 }
 
-// cutLocked gives up the check of e, if it has kept somebody waiting for too long. The caller buries e if this returns true.
-func (p *Pool[T]) cutLocked(e *entry[T], now int64) bool {
+// cutLocked gives up the check of e, if it has lasted for longer than patience. The caller buries e if this returns true.
+func (p *Pool[T]) cutLocked(e *entry[T], now, patience int64) bool {
 	c := e.check
-	if c == nil || c.cut || now-c.began < checkPatience || e.cell.Load().State() != conn.Checking {
+	if c == nil || c.cut || now-c.began < patience || e.cell.Load().State() != conn.Checking {
 		return false
 	}
 	c.cut = true
+	close(c.given)
 	p.checking--
 	p.doubt = true
 	return true

@@ -47,6 +47,7 @@ func (p *Pool[T]) SetLimits(l Limits) error {
 		p.tracing.Store(l.LeakAfter > 0)
 	}
 	cut := p.shrinkLocked()
+	p.easeLocked()
 	p.nextPass = 0
 	p.growLocked()
 	p.mu.Unlock()
@@ -168,7 +169,7 @@ func (p *Pool[T]) EvictStale(ctx context.Context) (int, error) {
 // evict checks some connections at the same time and waits for the answers.
 func (p *Pool[T]) evict(ctx context.Context, list []*entry[T]) (closed int, err error) {
 	var checked []*entry[T]
-	var waits []<-chan struct{}
+	var checks []*check
 	for _, e := range list {
 		p.mu.Lock()
 		mine := e.cell.Load().State() == conn.Idle && p.unlinkLocked(e)
@@ -185,13 +186,16 @@ func (p *Pool[T]) evict(ctx context.Context, list []*entry[T]) (closed int, err 
 			p.handBack(e, w)
 		default:
 			if c := p.beginCheck(e, w, pinging); c != nil {
-				checked, waits = append(checked, e), append(waits, c.over)
+				checked, checks = append(checked, e), append(checks, c)
 			}
 		}
 	}
-	for i, done := range waits {
+	for i, c := range checks {
 		select {
-		case <-done:
+		case <-c.over:
+		case <-c.given:
+			closed++
+			continue
 		case <-ctx.Done():
 			return closed, ctx.Err()
 		}

@@ -57,7 +57,7 @@ func (p *Pool[T]) dial(base context.Context, e *entry[T], ticket uint64, budget 
 	var who string
 	if err == nil && p.cfg.Identity != nil {
 		if who, err = p.cfg.Identity(ctx, v); err != nil {
-			p.closeValue(context.WithoutCancel(ctx), v, nil, false)
+			p.closeUnnamed(v, p.guardOf(v, capture), budget)
 			err = fmt.Errorf("ask for the server's identity: %w", err)
 		}
 	}
@@ -70,6 +70,13 @@ func (p *Pool[T]) dial(base context.Context, e *entry[T], ticket uint64, budget 
 	p.dialed(e, v, p.guardOf(v, capture), who)
 }
 
+// closeUnnamed closes a connection that could not say who answers.
+func (p *Pool[T]) closeUnnamed(v T, g *guard.Conn, bound time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	p.closeValue(ctx, v, g, false)
+}
+
 // dialed takes the new connection into the pool.
 func (p *Pool[T]) dialed(e *entry[T], v T, g *guard.Conn, who string) {
 	now := p.exact()
@@ -80,7 +87,7 @@ func (p *Pool[T]) dialed(e *entry[T], v T, g *guard.Conn, who string) {
 		p.closeValue(context.Background(), v, g, false) // it was given up as hanging: nobody knows of it
 		return
 	}
-	e.value, e.guard = v, g
+	e.value, e.guard, e.made = v, g, true
 	e.proven.Store(now)
 	e.stamp.Store(now)
 	if g != nil {
@@ -121,6 +128,10 @@ const patience = 32
 // dials that begin at different times would hold them for one after the other.
 func (p *Pool[T]) dialFailed(e *entry[T], ticket uint64, err error) {
 	p.mu.Lock()
+	if e.made { // it succeeded in the moment in which it was given up
+		p.mu.Unlock()
+		return
+	}
 	if _, ok := e.cell.Move(conn.Word(0), conn.Closed, 0); !ok {
 		p.mu.Unlock()
 		return
@@ -128,6 +139,7 @@ func (p *Pool[T]) dialFailed(e *entry[T], ticket uint64, err error) {
 	now := p.exact()
 	p.dialing--
 	p.places--
+	p.easeLocked()
 	p.forgetLocked(e)
 	p.books.dialErrors++
 	p.books.lastDialErr = err

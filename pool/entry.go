@@ -38,9 +38,11 @@ type entry[T any] struct {
 	// Guarded by Pool.mu.
 	prev, next *entry[T] // idle list
 	listed     bool
-	index      int // in Pool.all
+	made       bool // its dial succeeded
+	index      int  // in Pool.all
 	closing    conn.Cause
 	check      *check
+	asked      bool                // it is to say again who it is, although it is not yet time for a heartbeat
 	doomed     conn.Cause          // shared mode: why it takes no more leases
 	lending    bool                // a pump is looking at it
 	tickets    map[uint64]struct{} // shared mode: leases that are out

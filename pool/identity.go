@@ -54,21 +54,15 @@ func (p *Pool[T]) unidentifiedLocked(e *entry[T]) {
 	}
 }
 
-// recheck pings the idle connections that have the same peer as e: that asks each for its identity.
+// recheck has the other connections that have the same peer as e asked for their identity when they rest. The pool's own goroutine does so, a
+// tenth of all at a time.
 func (p *Pool[T]) recheck(e *entry[T]) {
 	p.mu.Lock()
-	p.sweepSlotsLocked()
-	var same []*entry[T]
-	for at := p.idle.head; at != nil; {
-		next := at.next
-		if at.peer == e.peer {
-			p.idle.remove(at)
-			same = append(same, at)
+	defer p.mu.Unlock()
+	for _, at := range p.all {
+		if at != e && at.made && at.peer == e.peer {
+			at.asked = true
 		}
-		at = next
 	}
-	p.mu.Unlock()
-	for _, at := range same {
-		p.startCheck(at, at.cell.Load(), pinging)
-	}
+	p.wakeLocked(0)
 }

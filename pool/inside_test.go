@@ -265,3 +265,166 @@ func TestTickDoesNotDialForSomebodyWhoHasNotYetLookedAtWhatIsThere(t *testing.T)
 		}
 	})
 }
+
+func TestShortWayOpensAgainWhenMaxOpenIsRaisedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlain(t, nil)
+		var leases []Lease[*num]
+		for range 10 {
+			leases = append(leases, take(t, p))
+		}
+		for _, most := range []int{5, 10} {
+			if err := p.SetLimits(Limits{MaxOpen: most}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if p.gate.Load() != 0 || p.excess {
+			t.Error("ten are lent and ten are allowed, and each loan goes through the lock")
+		}
+		for _, l := range leases {
+			l.Release()
+		}
+	})
+}
+
+func TestShortWayOpensAgainWhenTheDialThatWasTooManyFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail := false
+		p := newPlain(t, func(c *Config[*num]) {
+			c.Limits.MaxOpen = 2
+			c.Dial = func(context.Context) (*num, error) {
+				if fail {
+					time.Sleep(time.Second)
+					return nil, errors.New("refused")
+				}
+				return &num{}, nil
+			}
+		})
+		held := take(t, p)
+		fail = true
+		go func() {
+			if l, err := p.Acquire(context.Background()); err == nil {
+				l.Release()
+			}
+		}()
+		synctest.Wait()
+		if err := p.SetLimits(Limits{MaxOpen: 1}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if p.excess {
+			t.Error("one is lent and one is allowed, and each loan goes through the lock")
+		}
+		held.Release()
+		synctest.Wait()
+	})
+}
+
+func TestClockDoesNotStopForSomebodyWhoJustJoinedTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlain(t, func(c *Config[*num]) { c.Limits.MaxOpen = 1 })
+		held := take(t, p)
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			take(t, p).Release()
+		}()
+		synctest.Wait()
+		p.touched.Store(false)
+		if d, stops := p.rest(p.exact()); stops || d != tick {
+			t.Errorf("the clock stops for %v while somebody waits", d)
+		}
+		held.Release()
+		<-over
+	})
+}
+
+// seer is an observer that is a function.
+type seer func(Event)
+
+func (s seer) Observe(e Event) { s(e) }
+
+func TestGrantThatNobodyTookIsNoReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		returns := 0
+		p := newPlain(t, func(c *Config[*num]) {
+			c.Shares = func(*num) int { return 3 }
+			c.Observer = seer(func(e Event) { returns += boolInt(e.Kind == CheckedIn) })
+		})
+		l := take(t, p)
+		p.undo(grant[*num]{e: l.e, seq: l.seq})
+		if returns != 0 {
+			t.Error("a grant whose caller had gone was told as a return")
+		}
+		take(t, p).Release()
+		if returns != 1 {
+			t.Errorf("one return was told %d times", returns)
+		}
+	})
+}
+
+func TestDialThatIsGivenUpWhileItSucceedsIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p *Pool[*num]
+		p = newPlain(t, func(c *Config[*num]) {
+			c.Identity = func(context.Context, *num) (string, error) { return "db1", nil }
+			c.Observer = seer(func(e Event) {
+				if e.Kind == ConnectionReady { // its value is known, and its state is not yet moved
+					p.mu.Lock()
+					made := p.all[0]
+					p.mu.Unlock()
+					p.dialFailed(made, p.ticket, errDialHangs)
+				}
+			})
+		})
+		take(t, p).Release()
+		synctest.Wait()
+		st := p.Stats()
+		if st.Dials != 1 || st.DialErrors != 0 || st.Idle != 1 {
+			t.Errorf("one dial, which succeeded at the last moment: %+v", st)
+		}
+		if b := p.backends[""]; b == nil || b.conns != 1 {
+			t.Errorf("one connection said who answers: %+v", b)
+		}
+	})
+}
+
+// sealed is a connection without a Close of its own.
+type sealed struct{ g *guard.Conn }
+
+func TestConnectionThatCannotBeAskedWhoItIsLeavesNoSocketBehind(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	g := guard.Wrap(near, guard.Options{})
+	p, err := New(Config[*sealed]{
+		Dial:     func(context.Context) (*sealed, error) { return &sealed{g}, nil },
+		Guard:    func(s *sealed) *guard.Conn { return s.g },
+		Identity: func(context.Context, *sealed) (string, error) { return "", errors.New("no such variable") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Acquire(t.Context()); err == nil {
+		t.Fatal("a connection that could not say who answers was lent")
+	}
+	if !g.Dead() {
+		t.Error("its socket is open, and nobody knows of it")
+	}
+}
+
+func TestSharesBeyondWhatTheWordHoldsIsAFullConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlain(t, func(c *Config[*num]) {
+			c.Shares = func(*num) int { return 1 << 30 }
+			c.Limits.MaxOpen = 2
+		})
+		for range conn.MaxLeases + 1 {
+			take(t, p)
+		}
+		if st := p.Stats(); st.InUse != 2 || st.Leases != conn.MaxLeases+1 {
+			t.Errorf("%d leases at %d a connection: %+v", conn.MaxLeases+1, conn.MaxLeases, st)
+		}
+	})
+}

@@ -54,6 +54,18 @@ func TestLostLeaseIsProvedReportedAndItsPlaceGivenBack(t *testing.T) {
 	}
 }
 
+// Without LeakAfter one lease of a connection in 1,024 is watched: who loses leases all the time is found all the same.
+func TestSampledLeaseIsProvedLostWithoutLeakAfter(t *testing.T) {
+	p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) { c.Limits.MaxOpen = 1 })
+	for range 1023 {
+		acquire(t, p).Release()
+	}
+	lose(t, p)
+	if !collect(t, func() bool { return p.Stats().Closed[conn.Leaked] == 1 }) {
+		t.Errorf("the 1,024th lease was lost and not found: %+v", p.Stats())
+	}
+}
+
 func TestHeldLeaseIsNeverTakenForLost(t *testing.T) {
 	seen := &log{}
 	p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) {

@@ -36,7 +36,11 @@ func (p *Pool[T]) Drain(ctx context.Context) error {
 
 func (p *Pool[T]) stillHeld(err error) error {
 	g := p.glance()
-	text := fmt.Sprintf("herz/pool: drain %q: %d connections are still lent", p.cfg.Name, g.stats.InUse)
+	lent := fmt.Sprintf("%d connections are", g.held)
+	if g.held == 1 {
+		lent = "1 connection is"
+	}
+	text := fmt.Sprintf("herz/pool: drain %q: %s still lent", p.cfg.Name, lent)
 	if len(g.holders) > 0 {
 		h := g.holders[0]
 		text += fmt.Sprintf(", #%d for %v", h.Conn, h.Held.Round(time.Millisecond))

@@ -25,7 +25,7 @@ func TestWhatTheLockGuardsIsNeverTouchedWithoutIt(t *testing.T) {
 	}{
 		{"died", false, func(p *Pool[*num], e *entry[*num]) { p.died(e) }, relist, 1},
 		{"checkForWaiter", true, func(p *Pool[*num], e *entry[*num]) { p.checkForWaiter(e, e.cell.Load()) }, relist, 2},
-		{"recheck", false, func(p *Pool[*num], e *entry[*num]) { p.recheck(e) }, relist, 2},
+		{"recheck", false, func(p *Pool[*num], e *entry[*num]) { p.recheck(e) }, func(p *Pool[*num]) { p.idle.head.asked = false }, 2},
 		{"setWarm", false, func(p *Pool[*num], _ *entry[*num]) { p.setWarm(0) }, func(p *Pool[*num]) { p.warm = 1 }, 2},
 		{"waiting", false, func(p *Pool[*num], _ *entry[*num]) { p.waiting() }, func(p *Pool[*num]) {
 			w := p.spares.take()

@@ -40,15 +40,23 @@ func (p *Pool[T]) maintain() {
 			timer.Reset(tick)
 			continue
 		}
-		p.clock.Store(0)
-		due := p.serve(now, false)
-		if p.touched.Load() {
-			quiet = 0 // somebody came between the look and the stop of the clock
-			timer.Reset(tick)
-			continue
+		d, stops := p.rest(now)
+		if !stops {
+			quiet = 0
 		}
-		timer.Reset(max(time.Duration(due-now), time.Millisecond))
+		timer.Reset(d)
 	}
+}
+
+// rest stops the clock, unless somebody came between the last look and that: he saw it go, and so woke nobody. It gives the time until the next
+// thing is due.
+func (p *Pool[T]) rest(now int64) (d time.Duration, stops bool) {
+	p.clock.Store(0)
+	due := p.serve(now, false)
+	if p.touched.Load() || p.waiting() > 0 {
+		return tick, false
+	}
+	return max(time.Duration(due-now), time.Millisecond), true
 }
 
 // wakeLocked makes the maintenance goroutine come at the given time, if it would come later.
@@ -91,7 +99,7 @@ func (p *Pool[T]) serve(now int64, used bool) int64 {
 	}
 	p.expireLocked(now)
 	if p.hurriedLocked() {
-		work.cutLocked(p, now)
+		work.cutLocked(p, now, checkPatience, errCut)
 	}
 	if now >= max(p.nextPass, p.passedAt) || !used {
 		work.passLocked(p, now)
@@ -158,11 +166,11 @@ func (r *rounds[T]) strayLocked(p *Pool[T]) {
 	}
 }
 
-// cutLocked finds the checks that keep somebody waiting for too long.
-func (r *rounds[T]) cutLocked(p *Pool[T], now int64) {
+// cutLocked finds the checks that have lasted for too long.
+func (r *rounds[T]) cutLocked(p *Pool[T], now, patience int64, why error) {
 	for _, e := range p.all {
-		if p.cutLocked(e, now) {
-			r.ends = append(r.ends, ending[T]{e, e.cell.Load(), conn.Heartbeat, errCut})
+		if p.cutLocked(e, now, patience) {
+			r.ends = append(r.ends, ending[T]{e, e.cell.Load(), conn.Heartbeat, why})
 		}
 	}
 }
@@ -171,6 +179,9 @@ func (r *rounds[T]) cutLocked(p *Pool[T], now int64) {
 func (r *rounds[T]) passLocked(p *Pool[T], now int64) {
 	rules := p.rules.Load()
 	next := now + int64(time.Hour)
+	if p.checking > 0 {
+		r.cutLocked(p, now, rules.longestCheck(), errCheckHangs)
+	}
 	r.idleLocked(p, rules, now)
 	r.trimLocked(p, rules, now)
 	for _, e := range p.all {
@@ -216,9 +227,10 @@ func (r *rounds[T]) idleLocked(p *Pool[T], rules *rules, now int64) {
 			p.idle.remove(at)
 			p.oweLocked(cause, 1)
 			r.ends = append(r.ends, ending[T]{e: at, w: at.cell.Load(), cause: cause})
-		case rules.HeartbeatEvery > 0 && at.quiet(now) >= int64(rules.HeartbeatEvery) && beats > 0 && p.queue.n == 0:
+		case (at.asked || rules.HeartbeatEvery > 0 && at.quiet(now) >= int64(rules.HeartbeatEvery)) && beats > 0 && p.queue.n == 0:
 			beats--
 			p.idle.remove(at)
+			p.takenLocked(at) // until it counts as being checked: the burial of another would dial in its place
 			r.beats = append(r.beats, at)
 		}
 	}
@@ -272,9 +284,17 @@ func (p *Pool[T]) dueOf(e *entry[T], r *rules) int64 {
 			return e.stamp.Load() + int64(r.LeakAfter)
 		}
 		return never
+	case conn.Checking:
+		if c := e.check; c != nil && !c.cut {
+			return c.began + r.longestCheck()
+		}
+		return never
 	case conn.Idle:
 	default:
 		return never
+	}
+	if e.asked {
+		return 0
 	}
 	due := e.expires.Load()
 	if r.HeartbeatEvery > 0 {

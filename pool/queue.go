@@ -194,6 +194,14 @@ func (p *Pool[T]) waitedLocked(now int64, d time.Duration) (ticket uint64) {
 	return ticket
 }
 
+// aheadLocked is how many callers in the line came before w.
+func (p *Pool[T]) aheadLocked(w *waiter[T]) (n int) {
+	for at := p.queue.head; at != nil && at.ticket < w.ticket; at = at.next {
+		n++
+	}
+	return n
+}
+
 // failLocked sends err to every waiter up to and including the given ticket.
 func (p *Pool[T]) failLocked(upTo uint64, err error) {
 	for w := p.queue.head; w != nil; {

@@ -133,10 +133,10 @@ func (p *Pool[T]) waiting() int {
 	return p.queue.n
 }
 
-// waitFailed counts a wait that ended without a connection and says why.
-func (p *Pool[T]) waitFailed(err error, waited int64) error {
+// waitFailed counts the wait of w that ended without a connection and says why.
+func (p *Pool[T]) waitFailed(w *waiter[T], err error, waited int64) error {
 	p.mu.Lock()
-	ahead := p.queue.n
+	ahead := p.aheadLocked(w)
 	switch {
 	case errors.Is(err, context.Canceled):
 		p.books.cancels++
@@ -155,7 +155,8 @@ func (p *Pool[T]) waitFailed(err error, waited int64) error {
 type glance struct {
 	at      int64
 	stats   Stats
-	holders []Holder
+	held    int      // connections that are lent, the dead among them
+	holders []Holder // of those
 	dialErr error
 }
 
@@ -175,6 +176,7 @@ func (p *Pool[T]) glance() *glance {
 	g := &glance{at: now, stats: p.statsLocked(), dialErr: p.books.lastDialErr}
 	for _, e := range p.all {
 		if w := e.cell.Load(); w.State() == conn.InUse {
+			g.held++
 			g.holders = append(g.holders, Holder{Conn: e.id, Held: time.Duration(max(now-e.stamp.Load(), 0)), Stack: e.holder.text(w.Seq())})
 		}
 	}

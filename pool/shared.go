@@ -23,8 +23,13 @@ func (p *Pool[T]) releaseShared(l Lease[T], fault error) bool {
 	if !p.heldShared(l) {
 		return false
 	}
+	p.emitReturned(l.e)
+	return p.endShared(l, fault)
+}
+
+// endShared is releaseShared without its event.
+func (p *Pool[T]) endShared(l Lease[T], fault error) bool {
 	e := l.e
-	p.emitReturned(e)
 	now := p.now()
 	p.mu.Lock()
 	if _, held := e.tickets[l.seq]; !held {
@@ -142,7 +147,7 @@ func (p *Pool[T]) pumpShared() {
 		}
 		room := 0
 		if v == fit {
-			room = p.cfg.Shares(e.value)
+			room = min(p.cfg.Shares(e.value), conn.MaxLeases)
 		}
 		if !p.offer(e, v, cause, room) {
 			return
