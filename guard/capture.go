@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 )
 
@@ -43,7 +44,9 @@ func (c *Capture) Conn() *Conn {
 func (c *Capture) add(g *Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.conns = append(c.conns, g)
+	if !slices.Contains(c.conns, g) { // who guards twice gets the same one
+		c.conns = append(c.conns, g)
+	}
 }
 
 // WrapContext is Wrap for those who dial by themselves: the connection is reported to the Capture of ctx, if there is one.

@@ -95,6 +95,17 @@ func TestDialIsBounded(t *testing.T) {
 }
 
 // A capture gives the one connection that is still open, and never one of several.
+func TestCaptureCountsAConnectionThatIsGuardedTwiceOnce(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	ctx, captured := guard.WithCapture(t.Context())
+	once := guard.WrapContext(ctx, near, guard.Options{})
+	defer once.Close()
+	if twice := guard.WrapContext(ctx, once, guard.Options{}); twice != once || captured.Conn() != once {
+		t.Errorf("one connection, guarded twice, is %p and %p, and captured as %p", once, twice, captured.Conn())
+	}
+}
+
 func TestCaptureFindsTheOneThatServes(t *testing.T) {
 	ln := listen(t, "tcp", "127.0.0.1:0")
 	ctx, captured := guard.WithCapture(t.Context())

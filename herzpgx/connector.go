@@ -3,6 +3,7 @@ package herzpgx
 import (
 	"context"
 	"database/sql/driver"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,9 @@ func init() {
 		Identity:  identity,
 		Query:     query,
 		WrongRole: wrongRole,
+		Socket:    func(c any) net.Conn { return c.(*stdlib.Conn).Conn().PgConn().Conn() },
+		// pgx says so of a connection that it has closed before, and of one that refused the first byte.
+		BadConnProves: true,
 	})
 }
 

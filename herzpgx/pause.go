@@ -10,11 +10,15 @@ import (
 // pause keeps a pgxpool from dialling a server that lets nobody in, such as one that is full, as often as callers come. pgx does not tell a
 // hook that a connection failed; that none has succeeded since is seen all the same.
 type pause struct {
+	line chan struct{} // holds who pauses, one at a time, however many connections the pool may have
+
 	// mu guards what follows. Nothing is called while it is held.
 	mu    sync.Mutex
 	begun int           // attempts since the newest that succeeded
 	let   chan struct{} // closed when one succeeds; nil when nobody waits
 }
+
+func newPause() *pause { return &pause{line: make(chan struct{}, 1)} }
 
 const (
 	// freeAttempts begin at once, whatever became of those before: so many are under way together when a pool fills up.
@@ -26,8 +30,19 @@ const (
 
 // turn waits until the next attempt may begin.
 func (p *pause) turn(ctx context.Context) error {
-	until, let := p.begin()
-	wait := time.NewTimer(time.Until(until))
+	let := p.begin()
+	if let == nil {
+		return nil
+	}
+	select {
+	case p.line <- struct{}{}:
+	case <-let:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-p.line }()
+	wait := time.NewTimer(p.next())
 	defer wait.Stop()
 	select {
 	case <-wait.C:
@@ -39,24 +54,30 @@ func (p *pause) turn(ctx context.Context) error {
 	}
 }
 
-// begin counts an attempt, and says when it may begin if none succeeds before.
-func (p *pause) begin() (until time.Time, let <-chan struct{}) {
+// begin lets an attempt go on at once, or gives what is closed when one succeeds.
+func (p *pause) begin() (let <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.begun++
-	now := time.Now()
-	if p.begun <= freeAttempts {
-		return now, nil
+	if p.begun < freeAttempts {
+		p.begun++
+		return nil
 	}
-	long := mostPause
-	if n := p.begun - freeAttempts - 1; n < 7 {
-		long = min(firstPause<<n, mostPause)
-	}
-	long -= rand.N(long / 2) //nolint:gosec // spreads dials in time, keeps no secret
 	if p.let == nil {
 		p.let = make(chan struct{})
 	}
-	return now.Add(long), p.let
+	return p.let
+}
+
+// next counts an attempt, and gives the pause before it.
+func (p *pause) next() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.begun++
+	long := mostPause
+	if n := max(p.begun-freeAttempts-1, 0); n < 7 {
+		long = min(firstPause<<n, mostPause)
+	}
+	return long - rand.N(long/2) //nolint:gosec // spreads dials in time, keeps no secret
 }
 
 // succeeded lets everybody go on.

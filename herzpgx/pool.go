@@ -64,7 +64,7 @@ func GuardPool(cfg *pgxpool.Config, o ...guard.Options) {
 
 // rest puts pauses between attempts that fail.
 func rest(cfg *pgxpool.Config) {
-	p := &pause{}
+	p := newPause()
 	before, after := cfg.BeforeConnect, cfg.AfterConnect
 	cfg.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error {
 		if err := p.turn(ctx); err != nil || before == nil {
@@ -118,6 +118,9 @@ func (c *checker) check(idle time.Duration) func(context.Context, *guard.Conn, f
 		err := ping(ctx)
 		if !stop() {
 			c.asked.Store(now)
+			if err == nil {
+				err = guard.ErrDead // the answer came when the connection had been given up
+			}
 		}
 		g.Begin()
 		return err

@@ -3,7 +3,9 @@ package herzpq
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/lib/pq"
@@ -49,6 +51,52 @@ func owns(d driver.Driver) bool {
 
 // dialer has the methods from before contexts, which pq.Dialer asks for; the driver takes DialContext where it is there.
 type dialer struct{ *guard.Dialer }
+
+// cancelTime bounds the driver's cancel requests: dial, request and the server's end of the connection. The driver waits for them at the end of a
+// context, without a limit of its own where the server's kernel answers and the server does not.
+const cancelTime = 250 * time.Millisecond
+
+// DialContext dials a guarded connection.
+func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if !cancels() {
+		return d.Dialer.DialContext(ctx, network, address)
+	}
+	end := time.Now().Add(cancelTime)
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	nc, err := d.Dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := nc.SetDeadline(end); err != nil {
+		return nil, errors.Join(err, nc.Close())
+	}
+	return request{nc}, nil
+}
+
+// request is the connection of a cancel request. Its deadline stays what it is: with connect_timeout the driver would set a later one.
+type request struct{ net.Conn }
+
+// SetDeadline leaves the deadline as it is.
+func (request) SetDeadline(time.Time) error { return nil }
+
+// NetConn is the guarded connection.
+func (r request) NetConn() net.Conn { return r.Conn }
+
+// cancels reports, by the stack, whether the driver dials in order to cancel a request: the context of such a dial is one like others.
+func cancels() bool {
+	var pcs [16]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if f.Function == "github.com/lib/pq.(*conn).cancel" {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
 
 // Dial dials without a limit of its own.
 func (d dialer) Dial(network, address string) (net.Conn, error) {

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -208,30 +210,41 @@ func TestShortResultIsNeverTakenForAWholeOne(t *testing.T) {
 
 func TestCallEndsSoonAfterItsContextThoughTheServerIsSilent(t *testing.T) {
 	for name, run := range ways {
-		t.Run(name, func(t *testing.T) {
-			inBothModes(t, func(t *testing.T, open opener) {
-				s := newServer(t)
-				db := database(t, open, s.dsn(), pool.Limits{MaxOpen: 1})
-				s.ignore.Store(true)
-				ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-				defer cancel()
-				began := time.Now()
-				err := run(ctx, db)
-				if took := time.Since(began); took > 2*time.Second {
-					t.Errorf("a call with 100 ms took %v", took)
-				}
-				if !errors.Is(err, context.DeadlineExceeded) || guard.SafeToRetry(err) {
-					t.Errorf("the error is %v, not the context's", err)
-				}
-				s.ignore.Store(false)
-				if _, err := db.Exec("add one"); err != nil {
-					t.Errorf("the only place of the pool was not freed: %v", err)
-				}
-				if n := s.executed.Load(); n != 2 {
-					t.Errorf("executed %d times, not 2", n)
-				}
+		for _, frozen := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, "/frozen=", frozen), func(t *testing.T) {
+				inBothModes(t, func(t *testing.T, open opener) { endsSoon(t, open, run, frozen) })
 			})
-		})
+		}
+	}
+}
+
+func endsSoon(t *testing.T, open opener, run func(ctx context.Context, db *sql.DB) error, frozen bool) {
+	s := newServer(t)
+	db := database(t, open, s.dsn(), pool.Limits{MaxOpen: 1})
+	fill(t, db, 1)
+	s.ignore.Store(true)
+	s.frozen.Store(frozen)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := run(ctx, db)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("a call with 100 ms took %v", took)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) || guard.SafeToRetry(err) {
+		t.Errorf("the error is %v, not the context's", err)
+	}
+	s.ignore.Store(false)
+	if _, err := db.Exec("add one"); err != nil {
+		t.Errorf("the only place of the pool was not freed: %v", err)
+	}
+	if n := s.executed.Load(); n != 2 {
+		t.Errorf("executed %d times, not 2", n)
+	}
+	for limit := time.Now().Add(2 * time.Second); s.open() > 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("two seconds later %d connections are open: cancel requests stay", s.open())
+		}
 	}
 }
 
@@ -239,6 +252,7 @@ func TestRowsEndSoonAfterTheirContextThoughTheServerIsSilent(t *testing.T) {
 	inBothModes(t, func(t *testing.T, open opener) {
 		s := newServer(t)
 		db := database(t, open, s.dsn(), pool.Limits{MaxOpen: 1})
+		fill(t, db, 1)
 		s.pause.Store(true)
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
@@ -255,11 +269,41 @@ func TestRowsEndSoonAfterTheirContextThoughTheServerIsSilent(t *testing.T) {
 	})
 }
 
+// Whose own time ended knows that the rows were cut, without asking for their error.
+func TestEndOfTheCallersContextIsNoSilentEmptiness(t *testing.T) {
+	inBothModes(t, func(t *testing.T, open opener) {
+		s := newServer(t)
+		db := database(t, open, s.dsn(), pool.Limits{MaxOpen: 1})
+		fill(t, db, 1)
+		s.pause.Store(true)
+		func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+			defer cancel()
+			rows, err := db.QueryContext(ctx, "all")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for rows.Next() { //nolint:revive // nothing is read from them
+			}
+			_ = rows.Close() //nolint:sqlclosecheck // and their error is not asked, which is the point
+		}()
+		for range 50 {
+			runtime.GC()
+			time.Sleep(2 * time.Millisecond) // cleanups run on a goroutine of their own
+		}
+		if cut := herzsql.Source(db).Unasked(); len(cut) != 0 {
+			t.Errorf("the end of the caller's own time is told as silent emptiness: %+v", cut)
+		}
+	})
+}
+
 func TestTransactionEndsSoonAfterItsContextThoughTheServerIsSilent(t *testing.T) {
 	inBothModes(t, func(t *testing.T, open opener) {
 		s := newServer(t)
 		db := database(t, open, s.dsn(), pool.Limits{MaxOpen: 1})
-		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		fill(t, db, 1)
+		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 		defer cancel()
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
@@ -275,7 +319,7 @@ func TestTransactionEndsSoonAfterItsContextThoughTheServerIsSilent(t *testing.T)
 			t.Errorf("the only place of the pool was not freed: %v", err)
 		}
 		if took := time.Since(began); took > 2*time.Second {
-			t.Errorf("a transaction with 100 ms took %v", took)
+			t.Errorf("a transaction with 500 ms took %v", took)
 		}
 	})
 }

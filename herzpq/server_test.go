@@ -25,6 +25,7 @@ type server struct {
 	ignore   atomic.Bool  // carries out and never answers
 	cut      atomic.Bool  // closes in the middle of a result set
 	pause    atomic.Bool  // stops in the middle of a result set
+	frozen   atomic.Bool  // takes cancel requests and never ends their connections
 	silent   atomic.Int64 // connections up to this one are never answered
 
 	mu    sync.Mutex // guards conns
@@ -73,6 +74,12 @@ func (s *server) hangUp() {
 	}
 }
 
+func (s *server) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 func (s *server) fallSilent() { s.silent.Store(s.accepted.Load()) }
 
 func (s *server) serve(nc net.Conn) {
@@ -89,6 +96,9 @@ func (s *server) serve(nc net.Conn) {
 	}
 	if binary.BigEndian.Uint32(first) == cancelRequest {
 		s.canceled.Add(1)
+		if s.frozen.Load() {
+			_, _ = io.Copy(io.Discard, nc)
+		}
 		return
 	}
 	x.n = s.accepted.Add(1)

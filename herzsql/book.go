@@ -32,6 +32,10 @@ type book struct {
 	standing                                            standing
 	cuts                                                *cuts
 	rounds                                              atomic.Int32 // under way, see round
+	gone                                                atomic.Bool  // database/sql has closed all it had
+
+	// limiting guards nothing but the order in which limits are put in force and told. database/sql's own lock is taken under it.
+	limiting sync.Mutex
 
 	// mu guards what follows. Nothing is called while it is held.
 	mu          sync.Mutex
@@ -133,15 +137,16 @@ func peerOf(g *guard.Conn) string {
 func (b *book) died(e *entry, d conn.Death) {
 	switch own := conn.Cause(e.cause.Load()); { //nolint:gosec // stored from a Cause
 	case d.Cause != conn.Drained, own == conn.Drained: // known, or given up by Drain
-	case !b.bare:
-		// Close names its cause to the guard, so this was the driver alone, as when the context of a call ends.
-		if !b.isClosed() {
-			d.Cause, d.Detail = conn.Error, "closed by its driver: the context of a call ended, or the driver gave it up"
-		}
-	case e.asked.Load():
+	case b.bare && e.asked.Load():
 		d.Cause, d.Detail = conn.Error, "closed by its driver when a ping failed"
 	default:
-		d.Cause = b.plan(int64(d.Age))
+		one, all := closing()
+		if one && b.bare || all {
+			d.Cause = b.plan(int64(d.Age), all)
+			break
+		}
+		// The Close of a wrapped connection names its cause to the guard, so this was the driver alone, as when the context of a call ends.
+		d.Cause, d.Detail = conn.Error, "closed by its driver: the context of a call ended, or the driver gave it up"
 	}
 	b.mu.Lock()
 	b.deaths.push(d)

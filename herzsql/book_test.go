@@ -2,11 +2,11 @@ package herzsql
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -87,28 +87,48 @@ func TestSuspicionIsOfOneAddressAndOfTheTimeBefore(t *testing.T) {
 	}
 }
 
-func TestClosedDatabaseIsToldApartWithoutBorrowing(t *testing.T) {
-	db := sql.OpenDB(noConnector{})
-	b := newBook(&settings{}, pool.Limits{}, false)
-	b.db = db
-	if b.isClosed() {
-		t.Error("an open database is called closed")
-	}
-	if got := db.Stats(); got.OpenConnections != 0 {
-		t.Errorf("asking made %d connections", got.OpenConnections)
-	}
-	_ = db.Close()
-	if !b.isClosed() {
-		t.Error("a closed database is called open")
+// Only a preset that says nothing of it would let a driver such as lib/pq repeat a statement whose answer ended in its middle.
+func TestAnswersOfDatabasesNeverEndByTheEndOfTheConnection(t *testing.T) {
+	for _, o := range []guard.Options{{}, guard.WAN, guard.SQL} {
+		s, err := newSettings("orders", []Option{WithGuard(o)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !s.guard.EOFNeverClean {
+			t.Errorf("with %+v a lost answer is a clean end", o)
+		}
 	}
 }
 
-type noConnector struct{}
+// stubborn is a driver's connection that does not look at contexts.
+type stubborn struct{ driver.Conn }
 
-func (noConnector) Connect(context.Context) (driver.Conn, error) {
-	return nil, errors.New("nobody there")
+func TestQuestionAfterARefusedWriteIsBoundedWhateverTheDriverDoes(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	g := guard.Wrap(near, guard.Options{})
+	p := &phys{inner: stubborn{}, g: g, server: &Server{Name: "db1"}, who: "db1 (writable)"}
+	c := &pooled{start: time.Now(), asker: asker{ask: func(context.Context, any) (Server, error) {
+		for !g.Dead() {
+			runtime.Gosched()
+		}
+		return Server{}, errors.New("closed")
+	}}}
+	l := &leaseConn{wrapped: wrapped{inner: p.inner, g: g}, of: c, phys: p}
+	over := make(chan struct{})
+	go func() { defer close(over); c.judge(l) }()
+	limit := time.NewTimer(5 * time.Second)
+	defer limit.Stop()
+	select {
+	case <-over:
+	case <-limit.C:
+		g.Abort(conn.Timeout)
+		t.Fatal("a server that does not answer held the return of a connection for five seconds")
+	}
+	if !l.bad {
+		t.Error("a connection whose server does not answer goes back to the pool")
+	}
 }
-func (noConnector) Driver() driver.Driver { return nil }
 
 func TestDialThatTheCallersTimeEndedSaysSo(t *testing.T) {
 	caller, cancel := context.WithDeadline(context.Background(), time.Now().Add(time.Millisecond))

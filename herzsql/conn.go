@@ -78,11 +78,15 @@ func (w *wrapped) after(gone bool, what effect, err error) error {
 func (w *wrapped) afterBad(gone bool, what effect, err error) error {
 	death, dead := w.g.Death()
 	sent := w.g.Delivery()
+	// The driver may have met a goodbye of TLS, which the guard cannot read, or a fatal error, which a pooler sends in place of a lost answer too.
+	if what == lasts && !gone && !w.facts.BadConnProves && sent != conn.NothingSent {
+		if !dead {
+			death = w.unread(err)
+		}
+		return &lost{facts: &guard.AmbiguousError{Death: death}}
+	}
 	if !dead {
 		return err
-	}
-	if what == lasts && !gone && !w.facts.BadConnProves && sent == conn.MaybeSent && byPeer(death.Cause) {
-		return &lost{facts: &guard.AmbiguousError{Death: death}}
 	}
 	return &refusal{reason: &ended{death}, safe: sent == conn.NothingSent}
 }
@@ -97,19 +101,14 @@ func (w *wrapped) afterHidden(gone bool, err error) error {
 		return err
 	}
 	if !dead {
-		death = conn.Death{ID: w.g.ID(), Peer: peerOf(w.g), Cause: conn.Error, Phase: "processing", Detail: err.Error()}
+		death = w.unread(err)
 	}
 	return &lost{facts: &guard.AmbiguousError{Death: death}, from: err}
 }
 
-// byPeer reports whether the peer or the path ended the connection, rather than the driver.
-func byPeer(c conn.Cause) bool {
-	switch c {
-	case conn.PeerFIN, conn.PeerRST, conn.KeepAlive, conn.Unacked, conn.Timeout:
-		return true
-	default:
-		return false
-	}
+// unread is the record of a connection that its driver gave up with err, and whose end the guard has not seen.
+func (w *wrapped) unread(err error) conn.Death {
+	return conn.Death{ID: w.g.ID(), Peer: peerOf(w.g), Cause: conn.Error, Phase: "processing", Detail: err.Error()}
 }
 
 // fit reports whether the connection may go back to a pool.

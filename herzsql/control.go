@@ -96,6 +96,11 @@ func (b *book) invalidate(why error) {
 	b.markLocked(cause)
 	b.mu.Unlock()
 	b.tell(pool.Event{Kind: pool.PoolCleared, Generation: now, Cause: cause, Err: why})
+	b.flushBriefly()
+}
+
+// flushBriefly is flush without a caller's context.
+func (b *book) flushBriefly() {
 	ctx, cancel := context.WithTimeout(context.Background(), b.limits.Load().HeartbeatTimeout)
 	defer cancel()
 	b.flush(ctx)
@@ -126,7 +131,12 @@ func (b *book) drain(ctx context.Context) error {
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return fmt.Errorf("herz/herzsql: drain %q: %d connections are still lent: %w", b.name, b.db.Stats().InUse, ctx.Err())
+			b.flushBriefly() // ctx may have ended before what is idle was closed
+			lent := fmt.Sprintf("%d connections are", b.db.Stats().InUse)
+			if b.db.Stats().InUse == 1 {
+				lent = "1 connection is"
+			}
+			return fmt.Errorf("herz/herzsql: drain %q: %s still lent: %w", b.name, lent, ctx.Err())
 		}
 	}
 }

@@ -235,7 +235,7 @@ func TestDrainLetsUsersFinishAndNobodyBegin(t *testing.T) {
 		v := herzsql.Source(db)
 		hurry, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		if err := v.Drain(hurry); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 connections are still lent") {
+		if err := v.Drain(hurry); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 connection is still lent") {
 			t.Errorf("a drain with a transaction open ends as %v", err)
 		}
 		eventually(t, "the idle ones are closed", func() bool { return s.open() == 1 })

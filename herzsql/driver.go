@@ -35,6 +35,9 @@ type Driver struct {
 	// Identity asks which server answers on a connection, and in which role. c is a driver.Conn of this driver, or the Conn of a [Probe], and nobody
 	// else uses it meanwhile. The time is that of ctx. [AskServer] helps. Nil: servers are not asked.
 	Identity func(ctx context.Context, c any) (Server, error)
+	// Socket gives the socket under c, a driver.Conn of this driver, or a TLS connection over it. It is asked where connections are not wrapped: see [Borrower].
+	// Nil: the socket cannot be told, so that [Retry] takes nothing for proved on such a connection.
+	Socket func(c any) net.Conn
 	// Query runs the query of [WithValidationQuery] and reads its answer to the end. c is as for Identity, and an answer without a row is an
 	// error. Nil: the query is run through the interfaces of database/sql/driver, for which c has to be a driver.Conn.
 	Query func(ctx context.Context, c any, query string) error

@@ -24,6 +24,9 @@ var errWrong = errors.New("fake: wrong statement")
 
 type fakeDriver struct{}
 
+// honestDriver calls a connection bad only where nothing was executed, as go-sql-driver/mysql does.
+type honestDriver struct{ fakeDriver }
+
 func (fakeDriver) Open(string) (driver.Conn, error) {
 	return nil, errors.New("fake: use the connector")
 }
@@ -37,8 +40,24 @@ func init() {
 			}
 			return newConnector(dsn, &guard.Dialer{Options: o}), nil
 		},
+		Socket: func(c any) net.Conn {
+			if o, ok := c.(*own); ok {
+				return o.nc
+			}
+			return nil
+		},
 		Owns:  func(d driver.Driver) bool { _, ok := d.(fakeDriver); return ok },
 		Hides: func(err error) bool { return errors.Is(err, errInvalid) },
+	})
+	herzsql.Register(herzsql.Driver{
+		Names: []string{"honest"},
+		Connector: func(dsn string, o guard.Options) (driver.Connector, error) {
+			c := newConnector(dsn, &guard.Dialer{Options: o})
+			c.honest = true
+			return c, nil
+		},
+		Owns:          func(d driver.Driver) bool { _, ok := d.(honestDriver); return ok },
+		BadConnProves: true,
 	})
 }
 
@@ -55,13 +74,19 @@ type connector struct {
 	tardy  bool // pings are answered when their socket has been given up
 	resets *atomic.Int64
 	reset  error // what ResetSession says of a living connection
+	honest bool  // its driver is honestDriver
 }
 
 func newConnector(addr string, d *guard.Dialer) *connector {
 	return &connector{addr: addr, dial: d.DialContext, resets: new(atomic.Int64)}
 }
 
-func (c *connector) Driver() driver.Driver { return fakeDriver{} }
+func (c *connector) Driver() driver.Driver {
+	if c.honest {
+		return honestDriver{}
+	}
+	return fakeDriver{}
+}
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	nc, err := c.dial(ctx, "tcp", c.addr)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"herz.example/herz/conn"
@@ -71,6 +72,7 @@ func (c *guarded) Driver() driver.Driver { return c.inner.Driver() }
 // Close forgets the database; database/sql calls it from (*sql.DB).Close.
 func (c *guarded) Close() error {
 	b := c.book
+	b.gone.Store(true)
 	withdraw(b.db)
 	b.tell(pool.Event{Kind: pool.PoolClosed})
 	if cl, ok := c.inner.(io.Closer); ok {
@@ -178,18 +180,12 @@ func (b *book) echo() error {
 
 // forWaiters reports whether it was called from the goroutine in which database/sql dials for those who wait. Nothing but the
 // stack tells: the context of that goroutine is one like others.
-func forWaiters() bool {
-	var pcs [8]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for {
-		f, more := frames.Next()
-		if f.Function == "database/sql.(*DB).connectionOpener" {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
+func forWaiters() (yes bool) {
+	eachCaller(func(function string) bool {
+		yes = function == "database/sql.(*DB).connectionOpener"
+		return !yes
+	})
+	return yes
 }
 
 // dial connects, finds the guarded socket under the connection (nil when there is none, or more than one), and asks who answers.
@@ -365,15 +361,16 @@ func (c *guardedConn) cause(state conn.State) conn.Cause {
 	if c.bad || state == conn.InUse {
 		return conn.Error
 	}
-	return c.b.plan(c.b.now() - c.e.born)
+	_, all := closing()
+	return c.b.plan(c.b.now()-c.e.born, all)
 }
 
-// plan is why database/sql closes a connection that is fit: the database is closed, or the connection is too old, or its
-// cleaner, or its limit of idle connections, found it to be one too many.
-func (b *book) plan(age int64) conn.Cause {
+// plan is why database/sql closes a connection that is fit: the database is closed, as part of which it closes all, or the connection is too old, or
+// its cleaner, or its limit of idle connections, found it to be one too many.
+func (b *book) plan(age int64, all bool) conn.Cause {
 	l := b.limits.Load()
 	switch {
-	case b.isClosed():
+	case all, b.gone.Load():
 		return conn.Drained
 	case l.MaxLifetime > 0 && age >= int64(l.MaxLifetime):
 		return conn.MaxLifetime
@@ -382,16 +379,32 @@ func (b *book) plan(age int64) conn.Cause {
 	}
 }
 
-// isClosed asks database/sql, which closes its idle connections before it tells the connector. It looks at its closed flag
-// before it looks at the context, so that a context that has ended costs nothing and borrows nothing.
-func (b *book) isClosed() bool {
-	err := b.db.PingContext(over)
-	return err != nil && !errors.Is(err, context.Canceled)
+// closing reports, by the stack, whether database/sql is closing a connection by its own decision, and whether it closes all of the database. It cannot be
+// asked: it may hold its locks meanwhile.
+func closing() (one, all bool) {
+	eachCaller(func(function string) bool {
+		switch {
+		case function == "database/sql.(*DB).Close":
+			one, all = true, true
+		case strings.HasPrefix(function, "database/sql.(*driverConn).finalClose"), function == "database/sql.(*DB).openNewConnection":
+			one = true
+		}
+		return !all
+	})
+	return one, all
 }
 
-// over is a context that has ended.
-var over = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
+// deepest bounds how many callers are looked at.
+const deepest = 64
+
+// eachCaller names the functions on the stack, the innermost first, for as long as next wants more.
+func eachCaller(next func(function string) bool) {
+	var pcs [deepest]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if !next(f.Function) || !more {
+			return
+		}
+	}
+}

@@ -49,6 +49,9 @@ func (l *limit) done(err error) error {
 	return l.tell(err)
 }
 
+// past reports whether the context has ended.
+func (l *limit) past() bool { return l != nil && l.ended() != nil }
+
 // tell adds the end of the context to an error that came after it: the driver says only how the call ended.
 func (l *limit) tell(err error) error {
 	if l == nil || err == nil || err == driver.ErrSkip || err == io.EOF { //nolint:errorlint // database/sql compares them as they are

@@ -41,7 +41,7 @@ func WithLimits(l pool.Limits) Option { return func(s *settings) { s.limits = l 
 func WithMaxIdle(n int) Option { return func(s *settings) { s.maxIdle = n } }
 
 // WithGuard sets the options of the guard under each connection. Absent: [guard.SQL]. Its HeartbeatTimeout is replaced
-// by Limits.HeartbeatTimeout when that is set, but is never less than [guard.MinHeartbeatTimeout]. It has no effect on
+// by Limits.HeartbeatTimeout when that is set, but is never less than [guard.MinHeartbeatTimeout], and EOFNeverClean is always set. It has no effect on
 // [OpenConnector], whose caller owns the dial hook.
 func WithGuard(o guard.Options) Option { return func(s *settings) { s.guard = o } }
 
@@ -72,6 +72,7 @@ func newSettings(name string, opts []Option) (*settings, error) {
 	if s.limits.HeartbeatTimeout < 0 {
 		return nil, fmt.Errorf("herz/herzsql: HeartbeatTimeout is %v; every wait needs a bound", s.limits.HeartbeatTimeout)
 	}
+	s.guard.EOFNeverClean = true // no answer of a database ends by the end of its connection
 	if s.limits.HeartbeatTimeout > 0 {
 		s.guard.HeartbeatTimeout = max(s.limits.HeartbeatTimeout, guard.MinHeartbeatTimeout)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"herz.example/herz/guard"
@@ -168,6 +169,7 @@ type leaseConn struct {
 	of    *pooled
 	phys  *phys
 	lease pool.Lease[*phys]
+	stmts []*wrappedStmt // prepared through this lease and not closed yet
 	over  bool
 }
 
@@ -189,6 +191,10 @@ func (l *leaseConn) Close() error {
 		return nil
 	}
 	l.over = true
+	// database/sql does not close those of an *sql.Conn before the connection, and afterwards another user may have it.
+	for _, s := range l.stmts {
+		_ = s.rests()
+	}
 	if l.refused {
 		l.of.judge(l)
 	}
@@ -224,5 +230,16 @@ func (l *leaseConn) PrepareContext(ctx context.Context, query string) (driver.St
 		}
 		inner = s
 	}
-	return l.wrapStmt(inner, query, &l.phys.stmts), nil
+	s := l.wrapStmt(inner, query, &l.phys.stmts)
+	own := s.(interface{ itself() *wrappedStmt }).itself()
+	own.lease = l
+	l.stmts = append(l.stmts, own)
+	return s, nil
+}
+
+// forget takes a statement that is closed off the list.
+func (l *leaseConn) forget(s *wrappedStmt) {
+	if i := slices.Index(l.stmts, s); i >= 0 {
+		l.stmts = slices.Delete(l.stmts, i, i+1)
+	}
 }

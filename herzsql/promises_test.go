@@ -108,7 +108,11 @@ func TestShortResultIsNeverTakenForAWholeOne(t *testing.T) {
 func TestAnswerThatAsksForAnotherConnectionIsRepeated(t *testing.T) {
 	inBothModes(t, func(t *testing.T, m mode) {
 		s := newServer(t)
-		db := m.db(t, s, pool.Limits{MaxOpen: 4})
+		db, err := m.open("honest", s.listener.Addr().String(), herzsql.WithLimits(pool.Limits{MaxOpen: 4}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
 		fill(t, db, 1)
 		s.readonly.Store(1)
 		if _, err := db.Exec("add one"); err != nil {

@@ -3,6 +3,7 @@ package herzsql
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -23,7 +24,8 @@ const retryFor = 10 * time.Second
 //
 // All statements of the work must go through c, in a transaction where they belong together (c.BeginTx): what is done past it, by another
 // database or by db itself, is done again with each attempt. The proof is of this connection and not of the error alone, so that
-// an error that work brings from elsewhere repeats nothing once c has sent something.
+// an error that work brings from elsewhere repeats nothing once c has sent something. For a database that Herz did not open nothing is proved, and work runs
+// once it has a connection.
 func Retry(ctx context.Context, db *sql.DB, work func(ctx context.Context, c *sql.Conn) error) error {
 	until, cancel := ctx, func() {}
 	if _, bounded := ctx.Deadline(); !bounded {
@@ -62,9 +64,11 @@ func attempt(ctx, until context.Context, db *sql.DB, work func(context.Context, 
 		return true, err
 	}
 	defer c.Close()
-	g := socketOf(c)
+	g := socketOf(c, driverOwning(db.Driver()))
 	if err := work(ctx, c); err != nil {
-		return guard.SafeToRetry(err) && (g == nil || g.Delivery() == conn.NothingSent), err
+		// Where nothing was sent, database/sql's word for a connection that refused is proof enough.
+		refused := guard.SafeToRetry(err) || errors.Is(err, driver.ErrBadConn)
+		return refused && g != nil && g.Delivery() == conn.NothingSent, err
 	}
 	return false, nil
 }
@@ -72,11 +76,13 @@ func attempt(ctx, until context.Context, db *sql.DB, work func(context.Context, 
 // socket is the guard under the connection, or nil.
 func (w *wrapped) socket() *guard.Conn { return w.g }
 
-// socketOf is the guard under c; nil where the driver's own connection is not wrapped, whose errors are then the only witnesses.
-func socketOf(c *sql.Conn) (g *guard.Conn) {
+// socketOf is the guard under c; nil where it cannot be told.
+func socketOf(c *sql.Conn, facts Driver) (g *guard.Conn) {
 	_ = c.Raw(func(driverConn any) error {
 		if w, ok := driverConn.(interface{ socket() *guard.Conn }); ok {
 			g = w.socket()
+		} else if facts.Socket != nil {
+			g, _ = guard.From(facts.Socket(driverConn))
 		}
 		return nil
 	})

@@ -22,9 +22,9 @@ func addOne(ctx context.Context, c *sql.Conn) error {
 }
 
 func TestWorkThatNeverReachedTheServerIsRepeated(t *testing.T) {
-	inBothModes(t, func(t *testing.T, m mode) {
+	controlled(t, func(t *testing.T, _ string, open func(*server, pool.Limits) *sql.DB) {
 		s := newServer(t)
-		db := m.db(t, s, pool.Limits{MaxOpen: 2})
+		db := open(s, pool.Limits{MaxOpen: 2})
 		fill(t, db, 1)
 		runs := 0
 		err := herzsql.Retry(context.Background(), db, func(ctx context.Context, c *sql.Conn) error {
@@ -88,6 +88,27 @@ func TestWorkThatMayHaveReachedTheServerIsRunOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The errors of a connection that is not wrapped tell nothing of what was sent before.
+func TestErrorFromElsewhereRepeatsNoWorkOfABareConnection(t *testing.T) {
+	controlled(t, func(t *testing.T, _ string, open func(*server, pool.Limits) *sql.DB) {
+		s := newServer(t)
+		db, runs := open(s, pool.Limits{MaxOpen: 2}), 0
+		elsewhere := &guard.DeadError{}
+		err := herzsql.Retry(t.Context(), db, func(ctx context.Context, c *sql.Conn) error {
+			if runs++; runs == 1 {
+				return elsewhere // nothing was sent yet
+			}
+			if err := addOne(ctx, c); err != nil {
+				t.Error(err)
+			}
+			return elsewhere
+		})
+		if !errors.Is(err, elsewhere) || runs != 2 || s.executed.Load() != 1 {
+			t.Errorf("%d runs, executed %d times, error %v; want 2, 1, that from elsewhere", runs, s.executed.Load(), err)
+		}
+	})
 }
 
 // refuseFirst makes the first n dials fail.

@@ -227,9 +227,8 @@ func (c *pooled) judge(l *leaseConn) {
 		return
 	}
 	was := *p.server
-	ctx, cancel := context.WithTimeout(context.Background(), shortestVerdict)
-	defer cancel()
-	switch err := p.meet(ctx, c.asker); {
+	_, err := askWithin(context.Background(), shortestVerdict, l.g, func(ctx context.Context) error { return p.meet(ctx, c.asker) })
+	switch {
 	case err != nil:
 		l.condemn(err)
 	case p.server == nil:

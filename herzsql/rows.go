@@ -54,7 +54,7 @@ func (r *wrappedRows) Next(dest []driver.Value) error {
 func (r *wrappedRows) lost(err error) error {
 	err = r.w.after(false, lasts, err)
 	var facts *guard.AmbiguousError
-	if r.w.cuts != nil && errors.As(err, &facts) {
+	if r.w.cuts != nil && !r.limit.past() && errors.As(err, &facts) {
 		r.w.cuts.follow(facts)
 	}
 	return r.limit.tell(err)

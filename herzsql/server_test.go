@@ -24,6 +24,7 @@ type server struct {
 
 	swallow  atomic.Bool  // carries out the next statement and closes instead of answering
 	half     atomic.Bool  // sends one row of the next result and closes
+	bye      atomic.Bool  // carries out the next statements and answers "bye"
 	reject   atomic.Bool  // answers that a statement is wrong
 	silent   atomic.Int64 // connections accepted up to this one are read and never answered
 	readonly atomic.Int64 // connections accepted up to this one answer every statement with "readonly"
@@ -154,6 +155,9 @@ func (s *server) answer(line string, n int64) (answer string, again bool) {
 	}
 	if s.swallow.Load() {
 		return "", false
+	}
+	if s.bye.Load() {
+		return "bye\n", true
 	}
 	if verb != "query" {
 		return "ok\n", true

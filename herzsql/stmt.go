@@ -11,6 +11,7 @@ type wrappedStmt struct {
 	inner  driver.Stmt
 	query  string
 	rest   *stmtCache // where it rests when it is closed; nil: it is closed for good
+	lease  *leaseConn // in pooled mode: to which it belongs
 	failed bool       // it returned an error, so it is closed for good
 }
 
@@ -44,7 +45,21 @@ func (w *wrapped) wrapStmt(s driver.Stmt, query string, rest *stmtCache) driver.
 
 // Close closes the statement, or lets it rest for the next lease of its connection. One that failed is not kept: the server
 // may have changed what it stands for.
+//
+// The end of its lease ends it too; closing it then does nothing.
 func (s *wrappedStmt) Close() error {
+	if s.lease != nil {
+		if s.lease.over {
+			return nil
+		}
+		s.lease.forget(s)
+	}
+	return s.rests()
+}
+
+func (s *wrappedStmt) itself() *wrappedStmt { return s }
+
+func (s *wrappedStmt) rests() error {
 	if s.rest != nil && !s.failed && !s.w.bad {
 		return s.rest.put(s.query, s.inner)
 	}

@@ -103,8 +103,10 @@ func (b *book) setLimits(l pool.Limits) error {
 	if err != nil {
 		return err
 	}
+	b.limiting.Lock()
 	before := *b.limits.Load()
 	b.apply(after)
+	b.limiting.Unlock()
 	b.tell(pool.Event{Kind: pool.LimitsChanged, Limits: &pool.LimitsChange{Before: before, After: after}})
 	return nil
 }

@@ -3,6 +3,7 @@ package herztest
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -21,7 +22,28 @@ type NameServer struct {
 	hosts map[string][]netip.Addr
 	fails bool
 	asked map[string]int
+
+	// socks guards open. Nothing is called under it.
+	socks sync.Mutex
+	open  map[*asker]struct{} // sockets of resolvers; nil once the server has ended
 }
+
+// asker is the socket of a resolver. It ends with the server: what is still asked then gets no answer, and would wait for it for seconds.
+type asker struct {
+	*net.UDPConn
+
+	of *NameServer
+}
+
+// Close closes the socket.
+func (a *asker) Close() error {
+	a.of.socks.Lock()
+	delete(a.of.open, a)
+	a.of.socks.Unlock()
+	return a.UDPConn.Close()
+}
+
+var errEnded = errors.New("herztest: the name server has ended")
 
 // NewNameServer starts a name server that ends with the test.
 func NewNameServer(t testing.TB) *NameServer {
@@ -31,13 +53,22 @@ func NewNameServer(t testing.TB) *NameServer {
 	if err != nil {
 		t.Fatalf("herztest: listen for the name server: %v", err)
 	}
-	s := &NameServer{conn: c, done: make(chan struct{}), hosts: map[string][]netip.Addr{}, asked: map[string]int{}}
+	s := &NameServer{conn: c, done: make(chan struct{}), hosts: map[string][]netip.Addr{}, asked: map[string]int{}, open: map[*asker]struct{}{}}
 	go s.serve()
-	t.Cleanup(func() {
-		_ = c.Close()
-		<-s.done
-	})
+	t.Cleanup(s.end)
 	return s
+}
+
+func (s *NameServer) end() {
+	_ = s.conn.Close()
+	<-s.done
+	s.socks.Lock()
+	left := s.open
+	s.open = nil
+	s.socks.Unlock()
+	for a := range left {
+		_ = a.UDPConn.Close()
+	}
 }
 
 // Set says what a host name leads to from now on. Without addresses the name does not exist.
@@ -69,7 +100,21 @@ func (s *NameServer) Asked(host string) int {
 func (s *NameServer) Resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, StrictErrors: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "udp", s.conn.LocalAddr().String())
+		nc, err := d.DialContext(ctx, "udp", s.conn.LocalAddr().String())
+		if err != nil {
+			return nil, err
+		}
+		a := &asker{nc.(*net.UDPConn), s}
+		s.socks.Lock()
+		ended := s.open == nil
+		if !ended {
+			s.open[a] = struct{}{}
+		}
+		s.socks.Unlock()
+		if ended {
+			return nil, errors.Join(errEnded, a.UDPConn.Close())
+		}
+		return a, nil
 	}}
 }
 

@@ -134,7 +134,7 @@ func TestPoolIsChangedFromTheCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, errs := p.herz("drain", "orders", "--token-file", file, "--yes", "--timeout", "50ms")
-	if code != cli.Failed || !strings.Contains(errs, "1 connections are still lent") || out != "" {
+	if code != cli.Failed || !strings.Contains(errs, "1 connection is still lent") || out != "" {
 		t.Errorf("a drain that cannot end: exit %d, %s%s", code, out, errs)
 	}
 	lease.Release()
