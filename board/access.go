@@ -33,10 +33,14 @@ func (b *Board) allowed(r *http.Request) error {
 	return nil
 }
 
+// forwarding are the headers by which proxies say that they speak for somebody else.
+var forwarding = [...]string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "X-Forwarded-Host", "X-Forwarded-Proto", "Via"}
+
 // localCaller reports whether a request comes from this machine itself. A proxy on this machine speaks for somebody else: what it
-// forwards says so in a header (RFC 7239, and its older form), and is not local.
+// forwards says so in a header (RFC 7239, its older forms, or Via of RFC 9110), and is not local. One that says nothing, as nginx does unless it is
+// told to, is taken for the machine itself: see docs/board.md.
 func localCaller(r *http.Request) bool {
-	for _, h := range [...]string{"Forwarded", "X-Forwarded-For", "X-Real-Ip"} {
+	for _, h := range forwarding {
 		if r.Header.Get(h) != "" {
 			return false
 		}

@@ -30,7 +30,15 @@ func (b *Board) serveAction(w http.ResponseWriter, r *http.Request, word string,
 		f.write(w)
 		return
 	}
-	defer run.entry.busy.Store(nil)
+	b.audit.begun(e)
+	over := false
+	defer func() {
+		run.release()
+		if !over { // the source panicked, which the server of the board gets over
+			e.Outcome, e.Detail, e.Seconds = failed, "the source panicked", time.Since(begun).Seconds()
+			b.audit.enter(e)
+		}
+	}()
 	ctx, end := b.bounded(r, run.order.timeout)
 	defer end()
 	// Servers that bound an answer in time would cut a drain off; not every ResponseWriter has deadlines.
@@ -49,7 +57,9 @@ func (b *Board) serveAction(w http.ResponseWriter, r *http.Request, word string,
 			status = http.StatusGatewayTimeout
 		}
 	}
+	over = true
 	e = b.audit.enter(e)
+	run.release() // the answer tells of what is under way now
 	answer := answerJSON{Schema: schemaVersion, Event: e, Pool: fromEntry(run.entry, run.ref)}
 	if err != nil {
 		answer.Error = &faultJSON{Code: map[int]string{
@@ -64,9 +74,13 @@ type act struct {
 	entry *entry
 	ref   string
 	verb  Verb
+	mark  *Verb // in entry.busy while the action is under way
 	on    Controller
 	order order
 }
+
+// release ends the mark of the action, and never that of another.
+func (a *act) release() { a.entry.busy.CompareAndSwap(a.mark, nil) }
 
 // prepare asks everything that can speak against an action, from the cheapest on, and marks the source as busy. Nothing was changed when it
 // returns a fault.
@@ -97,7 +111,7 @@ func (b *Board) prepare(w http.ResponseWriter, r *http.Request, word string, ver
 	if !entry.busy.CompareAndSwap(nil, &verb) {
 		return nil, &fault{status: http.StatusConflict, code: "busy", text: fmt.Sprintf("another action on %s is under way; wait for its end", short(ref))}
 	}
-	return &act{entry: entry, ref: ref, verb: verb, on: on, order: o}, nil
+	return &act{entry: entry, ref: ref, verb: verb, mark: &verb, on: on, order: o}, nil
 }
 
 // mayAct decides who may act. The order matters: what a foreign page sent is refused before a hook that may look at cookies is asked.

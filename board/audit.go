@@ -57,6 +57,11 @@ func (a *audit) enter(e auditJSON) auditJSON {
 	return e
 }
 
+// begun logs that an action which may take long has begun: the record has it when it ends, and the process may end before.
+func (a *audit) begun(e auditJSON) {
+	a.log.Info("herz: action on a pool has begun", "action", e.Action, "pool", e.Pool, "who", e.Who, "from", e.From, "reason", e.Reason)
+}
+
 func push(list []auditJSON, e auditJSON, limit int) []auditJSON {
 	if len(list) >= limit {
 		list = slices.Delete(list, 0, len(list)-limit+1)

@@ -462,8 +462,8 @@ func TestOneActionAtATimeOnOneSource(t *testing.T) {
 	b := board.New(board.Config{Token: token(t), Logger: quiet(), Sources: []board.Source{l, other}})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if res := order(b, "orders", "evict", ""); res.Status != 200 {
-			t.Errorf("the first: %d", res.Status)
+		if res := order(b, "orders", "evict", ""); res.Status != 200 || !strings.Contains(string(res.Body), `"busy":""`) {
+			t.Errorf("the first, which is over: %d %s", res.Status, res.Body)
 		}
 	})
 	<-begun
@@ -524,6 +524,27 @@ func TestActionsAreLoggedAndNoTokenIs(t *testing.T) {
 	}
 }
 
+func TestActionOfASourceThatPanicsIsInTheRecord(t *testing.T) {
+	l := &lever{still: still{name: "orders"}, evict: func(context.Context) (int, error) { panic("a source of somebody") }}
+	var log bytes.Buffer
+	b := board.New(board.Config{Token: token(t), Logger: slog.New(slog.NewTextHandler(&log, nil)), Sources: []board.Source{l}})
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		order(b, "orders", "evict", "")
+	}()
+	said := log.String()
+	if !strings.Contains(said, "has begun") || !strings.Contains(said, "outcome=failed") || !strings.Contains(said, "the source panicked") {
+		t.Errorf("the log has %s", said)
+	}
+	if src := source(t, snapshot(t, b), "orders"); src["busy"] != "" {
+		t.Errorf("busy with %v for ever", src["busy"])
+	}
+}
+
 func TestDrainThatIsUnderWayDoesNotHoldUpTheServersEnd(t *testing.T) {
 	l := &lever{still: still{name: "orders"}} // its drain ends with its context only
 	s := httptest.NewServer(board.New(board.Config{Token: token(t), Logger: quiet(), Sources: []board.Source{l}}))
@@ -545,8 +566,10 @@ func TestDrainThatIsUnderWayDoesNotHoldUpTheServersEnd(t *testing.T) {
 		_ = res.Body.Close()
 		ended <- res.StatusCode
 	}()
-	for l.acts.Load() == 0 {
-		time.Sleep(time.Millisecond)
+	for limit := time.Now().Add(10 * time.Second); l.acts.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("the drain did not begin")
+		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

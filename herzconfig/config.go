@@ -26,7 +26,7 @@ type Config struct {
 	Logger *slog.Logger
 	// OnReload is told of each new version of the file that says something else, and of what became of it, after that. It runs on the goroutine that reads
 	// the file,
-	// so that the next version waits for it, and must not call Close. Nil: nobody is told.
+	// so that the next version waits for it, and must call neither Close nor Reload. Nil: nobody is told.
 	OnReload func(Reload)
 	// Settle is how long the file must have been left alone before it is read, so that it is not read half written; a file that does not come to rest is read
 	// after ten times that. 0: 100 ms.

@@ -76,7 +76,7 @@ func TestChangedLimitsAreInForceInEveryOpenPool(t *testing.T) {
 		}
 	}
 	put(t, path, pair(dsn, "maxOpen: 6, heartbeatEvery: 10s", "maxOpen: 4, pingAfter: 5s"))
-	eventually(t, "the second change", func() bool { return limits(t, dbs, "reports").MaxOpen == 4 })
+	eventually(t, "the second change", func() bool { return limits(t, dbs, "reports").MaxOpen == 4 && len(f.events()) == 2 })
 	if n := len(e.heard()); n != 3 {
 		t.Errorf("a pool whose keys did not change was set anew: %d changes", n)
 	}

@@ -32,16 +32,16 @@ func Load(file string) (*Settings, Problems) { return Parser{}.Load(file) }
 
 // Load reads the file and parses what is in it. That it cannot be read is an error among the problems.
 func (c Parser) Load(file string) (*Settings, Problems) {
-	text, problems := c.read(file)
+	text, problems := c.read(file, file)
 	if problems != nil {
 		return nil, problems
 	}
 	return c.Parse(file, text)
 }
 
-// read gives the text of a file, which is not nil unless there is a problem.
-func (c Parser) read(file string) ([]byte, Problems) {
-	text, err := os.ReadFile(file) //nolint:gosec // the file that the caller names
+// read gives the text of the file at path, which is called file in problems. It is not nil unless there is a problem.
+func (c Parser) read(path, file string) ([]byte, Problems) {
+	text, err := os.ReadFile(path) //nolint:gosec // the file that the caller names
 	if err != nil {
 		r := c.reader(file, nil)
 		r.fail(Position{1, 1}, "", "the file cannot be read: %v", bareError(err))

@@ -79,6 +79,9 @@ type Watcher struct {
 	ended   chan struct{}
 	once    sync.Once
 
+	// telling keeps versions in order: the next is not read before the log and OnReload have been told of the last. So OnReload must not call Reload.
+	telling sync.Mutex
+
 	// mu guards seen. It is held by whoever reloads, for as long as that takes: two reloads never overlap. No log is written and no function of the user
 	// but apply is called under it.
 	mu   sync.Mutex
@@ -104,7 +107,7 @@ func newWatcher(c Config, apply func(before, after *Settings) error) (*Watcher, 
 	if err != nil {
 		return nil, fmt.Errorf("herz/herzconfig: watch %s: %w", c.Path, bareError(err))
 	}
-	text, problems := c.parser().read(c.Path)
+	text, problems := c.parser().read(path, c.Path)
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
@@ -166,6 +169,12 @@ func (w *Watcher) run(fs *fsnotify.Watcher, ways watched) {
 	settle := time.NewTimer(w.c.Settle) // the file may have changed before it was watched
 	defer settle.Stop()
 	pending := time.Now()
+	// A sign says that somebody writes; a look that finds something new does not say whether he has done.
+	confirm := time.NewTimer(poll)
+	confirm.Stop()
+	defer confirm.Stop()
+	var found []byte
+	looks := 0
 	var tick <-chan time.Time
 	if poll > 0 {
 		t := time.NewTicker(poll)
@@ -183,6 +192,22 @@ func (w *Watcher) run(fs *fsnotify.Watcher, ways watched) {
 		case err := <-failures:
 			w.c.Logger.Warn("herz: signs of changes of the configuration were lost; it is read again", "file", w.c.Path, "error", err)
 		case <-tick:
+			switch text, differs := w.look(); {
+			case differs && looks == 0:
+				found, looks = text, 1
+				confirm.Reset(min(w.c.Settle, poll))
+			case !differs && fs != nil:
+				ways = w.aim(fs, ways) // links may lead elsewhere, to the same text
+			}
+			continue
+		case <-confirm.C:
+			if text, differs := w.look(); differs && !bytes.Equal(text, found) && looks < settleMost {
+				found = text
+				looks++
+				confirm.Reset(min(w.c.Settle, poll))
+				continue
+			}
+			looks = 0
 			w.again(fs, &ways)
 			continue
 		case <-settle.C:
@@ -196,6 +221,17 @@ func (w *Watcher) run(fs *fsnotify.Watcher, ways watched) {
 		settle.Reset(min(w.c.Settle, max(time.Until(pending.Add(settleMost*w.c.Settle)), 0)))
 	}
 }
+
+// look reads the file and reports whether it is another version than the one read last. It changes nothing.
+func (w *Watcher) look() (text []byte, differs bool) {
+	text, _ = w.c.parser().read(w.path, w.c.Path)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return text, !sameText(text, w.seen)
+}
+
+// sameText compares two readings; nil is a file that cannot be read, and not an empty one.
+func sameText(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
 // again aims anew, because links may lead elsewhere now, and then reads the file.
 func (w *Watcher) again(fs *fsnotify.Watcher, ways *watched) {
@@ -225,6 +261,8 @@ func (w *Watcher) aim(fs *fsnotify.Watcher, old watched) watched {
 // the version that
 // was turned down before.
 func (w *Watcher) Reload() Reload {
+	w.telling.Lock()
+	defer w.telling.Unlock()
 	r := w.reload()
 	w.log(r)
 	if r.Outcome != 0 && w.c.OnReload != nil {
@@ -237,8 +275,8 @@ func (w *Watcher) reload() Reload {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := Reload{At: time.Now(), File: w.c.Path, Before: w.current.Load()}
-	text, problems := w.c.parser().read(w.c.Path)
-	if text == nil && w.seen == nil || text != nil && w.seen != nil && bytes.Equal(text, w.seen) {
+	text, problems := w.c.parser().read(w.path, w.c.Path)
+	if sameText(text, w.seen) {
 		return r
 	}
 	w.seen = text

@@ -2,6 +2,7 @@ package herzconfig_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -197,6 +198,46 @@ func TestFileThatChangedWithoutASignIsSeenByPolling(t *testing.T) {
 	eventually(t, "polling sees it", func() bool { return maxOpen(w) == 6 })
 }
 
+func TestFileThatIsBeingWrittenIsNotTakenByPolling(t *testing.T) {
+	path := write(t, five)
+	f := new(follower)
+	w, err := herzconfig.Watch(herzconfig.Config{
+		Path: path, Logger: logger(new(journal)), OnReload: f.on, Settle: time.Hour, Poll: 20 * time.Millisecond,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Close() }()
+	for n := range 40 { // the first line alone is valid, and says that maxOpen has its default
+		scrawl(t, path, "pool: {maxLifetime: 5m}\n#")
+		time.Sleep(5 * time.Millisecond)
+		scrawl(t, path, fmt.Sprintf("pool: {maxLifetime: 5m, maxOpen: %d}\n", 20+n))
+		time.Sleep(45 * time.Millisecond)
+	}
+	eventually(t, "the last version", func() bool { return maxOpen(w) == 59 })
+	for _, e := range f.events() {
+		if e.After != nil && e.After.Pools()[0].Limits.MaxOpen < 20 {
+			t.Fatalf("half a file was put in force: %+v", e.Changes)
+		}
+	}
+}
+
+func TestFileOfARelativeNameIsFollowedWhereverTheProcessGoes(t *testing.T) {
+	path := write(t, five)
+	t.Chdir(filepath.Dir(path))
+	w, err := herzconfig.Watch(herzconfig.Config{Path: filepath.Base(path), Logger: logger(new(journal)), Settle: 10 * time.Millisecond}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Close() }()
+	t.Chdir(t.TempDir())
+	put(t, path, six)
+	eventually(t, "the new version", func() bool { return maxOpen(w) == 6 })
+	if r := w.Reload(); r.File != filepath.Base(path) {
+		t.Errorf("the file is called %q", r.File)
+	}
+}
+
 func TestInvalidVersionLeavesTheOldOneInForceAndSaysSo(t *testing.T) {
 	path := write(t, five)
 	w, f, log := watch(t, path)
@@ -251,7 +292,9 @@ func TestEveryChangeIsAnEventWithBeforeAndAfter(t *testing.T) {
 		t.Errorf("the log has %s", said)
 	}
 	put(t, path, "# a comment is no change\npool: {maxLifetime: 5m, maxOpen: 6}\n")
-	time.Sleep(200 * time.Millisecond)
+	if r := w.Reload(); r.Outcome != 0 {
+		t.Errorf("a comment is told as %v", r.Outcome)
+	}
 	if n := len(f.events()); n != 1 {
 		t.Errorf("a comment made %d events", n-1)
 	}
@@ -270,7 +313,7 @@ func TestManyWritesAreReadOnceTheyHaveSettled(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	put(t, path, six)
-	eventually(t, "the last version", func() bool { return maxOpen(w) == 6 })
+	eventually(t, "the event of the last version", func() bool { return maxOpen(w) == 6 && len(f.events()) > 0 })
 	if n := len(f.events()); n != 1 {
 		t.Errorf("%d events for a file that was being written: %+v", n, f.events())
 	}
@@ -309,7 +352,7 @@ func TestVersionThatIsRefusedIsNotInForce(t *testing.T) {
 		t.Errorf("maxOpen is %d", n)
 	}
 	put(t, path, seven)
-	eventually(t, "the next", func() bool { return maxOpen(w) == 7 })
+	eventually(t, "the event of the next", func() bool { return maxOpen(w) == 7 && len(f.events()) == 2 })
 	if e := f.events()[1]; e.Changes[0].Before != "5" || e.Changes[0].After != "7" {
 		t.Errorf("the change is told from a version that was never in force: %+v", e.Changes)
 	}

@@ -310,6 +310,7 @@ func TestPausedProxyReadsNothingUntilItGoesOn(t *testing.T) {
 	p := listen(t, b)
 	nc := dial(t, p)
 	p.Pause()
+	passed := p.Stats().Sent
 	line := strings.Repeat("x", 60<<10) + "\n"
 	sent := 0
 	if err := nc.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
@@ -324,6 +325,9 @@ func TestPausedProxyReadsNothingUntilItGoesOn(t *testing.T) {
 		if err != nil || sent > 64<<20 {
 			t.Fatalf("after %d bytes: %v; want the window to fill", sent, err)
 		}
+	}
+	if now := p.Stats().Sent; now != passed {
+		t.Errorf("while it paused, %d bytes went on", now-passed)
 	}
 	p.Resume()
 	if err := nc.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {

@@ -73,7 +73,7 @@ func (l *poolList) text(b *bytes.Buffer) {
 	fmt.Fprintf(b, "(%s)\n", l.Control.words())
 }
 
-// printable keeps what a program called its pool from moving the cursor.
+// printable keeps the words of others, such as what a program called its pool and what a server said, from moving the cursor.
 func printable(name string) string {
 	if q := strconv.Quote(name); q != `"`+name+`"` {
 		return q
@@ -86,7 +86,7 @@ func (p *poolFacts) note() string {
 	case p.Busy != "":
 		return p.Busy + " is under way"
 	case !p.Controllable:
-		return "only shown: " + p.WhyNot
+		return "only shown: " + printable(p.WhyNot)
 	case p.Stats.LastDialError != "":
 		return "the newest dial failed"
 	default:
@@ -138,7 +138,7 @@ func (p *poolDetail) text(b *bytes.Buffer) {
 		fmt.Fprintf(b, "note: %s\n", note)
 	}
 	if s.LastDialError != "" {
-		fmt.Fprintf(b, "the newest dial failed: %s\n", s.LastDialError)
+		fmt.Fprintf(b, "the newest dial failed: %s\n", printable(s.LastDialError))
 	}
 	if len(s.Closed) > 0 {
 		b.WriteString("ended:")
@@ -156,7 +156,7 @@ func (p *poolDetail) text(b *bytes.Buffer) {
 	if len(p.Deaths) > 0 {
 		b.WriteString("\nnewest that ended:\n")
 		for _, d := range p.Deaths[:min(len(p.Deaths), deathsShown)] {
-			fmt.Fprintf(b, "  #%d to %s, aged %s: %s (%s)", d.ID, d.Peer, lasting(d.Age), d.Words, d.Cause)
+			fmt.Fprintf(b, "  #%d to %s, aged %s: %s (%s)", d.ID, printable(d.Peer), lasting(d.Age), printable(d.Words), printable(d.Cause))
 			if d.Detail != "" {
 				fmt.Fprintf(b, ": %s", printable(d.Detail))
 			}
@@ -173,7 +173,7 @@ func (p *poolDetail) conns(b *bytes.Buffer) {
 	t := table(b)
 	fmt.Fprintln(t, "CONNECTION\tSTATE\tPEER\tAGE\tIDLE\tHELD\tUSES\tWHY UNFIT")
 	for _, c := range p.Conns {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", c.ID, c.State, c.Peer, lasting(c.Age), lasting(c.Idle), lasting(c.Held), c.Uses, c.Cause)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", c.ID, printable(c.State), printable(c.Peer), lasting(c.Age), lasting(c.Idle), lasting(c.Held), c.Uses, c.Cause)
 	}
 	_ = t.Flush() // to a buffer
 	if p.ConnsLeftOut > 0 {

@@ -26,9 +26,9 @@ func doPool(ctx context.Context, s System, o *poolOrder, c *boardClient) error {
 			return show(s, o, &one, func(into any) ([]byte, error) { return c.look(ctx, "pools/"+url.PathEscape(o.pool), into) })
 		}
 	}
-	order, limit, err := o.order(ctx, c)
+	order, limit, answer, err := o.order(ctx, c)
 	if err != nil {
-		return err
+		return show(s, o, &limitsOnly{}, func(any) ([]byte, error) { return answer, err })
 	}
 	var a poolAnswer
 	return show(s, o, &a, func(into any) ([]byte, error) { return c.act(ctx, o.pool, o.verb, order, limit, into) })
@@ -56,36 +56,36 @@ func show(s System, o *poolOrder, into shown, ask func(any) ([]byte, error)) err
 	return err
 }
 
-// order makes the body of the action, and says how long the action may take.
-func (o *poolOrder) order(ctx context.Context, c *boardClient) (map[string]any, time.Duration, error) {
+// order makes the body of the action, and says how long the action may take. answer is what the board said, where it said an error.
+func (o *poolOrder) order(ctx context.Context, c *boardClient) (_ map[string]any, _ time.Duration, answer []byte, _ error) {
 	body := map[string]any{}
 	if o.reason != "" {
 		body["reason"] = o.reason
 	}
 	if o.verb == "evict" || o.verb == "drain" {
 		body["timeout_seconds"] = o.timeout.Seconds()
-		return body, o.timeout, nil
+		return body, o.timeout, nil, nil
 	}
 	if o.verb != "limits" {
-		return body, lookTime, nil
+		return body, lookTime, nil, nil
 	}
 	var now limitsOnly
-	if _, err := c.look(ctx, "pools/"+url.PathEscape(o.pool), &now); err != nil {
-		return nil, 0, err
+	if answer, err := c.look(ctx, "pools/"+url.PathEscape(o.pool), &now); err != nil {
+		return nil, 0, answer, err
 	}
 	for _, change := range o.changes {
 		name, value, _ := strings.Cut(change, "=") // has one, see check
 		name = limitName(name, now.Limits)
 		if _, twice := body[name]; twice {
-			return nil, 0, unable(Usage, "%s is given twice; give it once", name)
+			return nil, 0, nil, unable(Usage, "%s is given twice; give it once", name)
 		}
 		v, err := limitValue(name, value)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, nil, err
 		}
 		body[name] = v
 	}
-	return body, lookTime, nil
+	return body, lookTime, nil, nil
 }
 
 // limitName takes max-open for max_open, and max_idle for max_idle_seconds. What the board does not know it is left to refuse.
