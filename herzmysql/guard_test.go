@@ -146,7 +146,7 @@ func TestLostAnswerIsAmbiguousAndNotRepeated(t *testing.T) {
 func TestReadTimeoutOfTheDriverIsAmbiguousAndNotRepeated(t *testing.T) {
 	inBothModes(t, func(t *testing.T, open opener) {
 		s := newServer(t)
-		db := database(t, open, s.dsn("readTimeout=100ms"), pool.Limits{MaxOpen: 2})
+		db := database(t, open, s.dsn("readTimeout=500ms"), pool.Limits{MaxOpen: 2})
 		s.ignore.Store(true)
 		_, err := db.Exec("add one")
 		if !errors.Is(err, guard.ErrAmbiguous) || errors.Is(err, driver.ErrBadConn) {
@@ -162,6 +162,7 @@ func TestContextThatEndsInMidAnswerTakesItsConnectionAway(t *testing.T) {
 	inBothModes(t, func(t *testing.T, open opener) {
 		s := newServer(t)
 		db := database(t, open, s.dsn(""), pool.Limits{MaxOpen: 1})
+		fill(t, db, 1)
 		s.ignore.Store(true)
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()

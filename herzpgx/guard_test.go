@@ -187,6 +187,7 @@ func TestContextThatEndsInMidAnswerTakesItsConnectionAway(t *testing.T) {
 	inBothModes(t, func(t *testing.T, open opener) {
 		s := newServer(t)
 		db := database(t, open, s, pool.Limits{MaxOpen: 1})
+		fill(t, db, 1)
 		s.ignore.Store(true)
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
@@ -209,6 +210,7 @@ func TestContextThatEndsBetweenRowsTakesItsConnectionAway(t *testing.T) {
 	inBothModes(t, func(t *testing.T, open opener) {
 		s := newServer(t)
 		db := database(t, open, s, pool.Limits{MaxOpen: 1})
+		fill(t, db, 1)
 		s.pause.Store(true)
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()

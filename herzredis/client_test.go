@@ -129,7 +129,7 @@ func TestLostAnswerIsAmbiguousAndNotRepeated(t *testing.T) {
 		for _, fault := range []string{"closed", "read time-out"} {
 			t.Run(name+" "+fault, func(t *testing.T) {
 				s := newServer(t)
-				c := client(t, s, func(o *redis.Options) { o.ReadTimeout = 100 * time.Millisecond; o.MaxRetries = 5 })
+				c := client(t, s, func(o *redis.Options) { o.ReadTimeout = 500 * time.Millisecond; o.MaxRetries = 5 })
 				fill(t, c, 1)
 				s.swallow.Store(fault == "closed")
 				s.ignore.Store(fault != "closed")
@@ -156,6 +156,7 @@ func TestLostAnswerIsAmbiguousAndNotRepeated(t *testing.T) {
 func TestContextEndsTheWaitForAnAnswer(t *testing.T) {
 	s := newServer(t)
 	c := client(t, s, nil)
+	fill(t, c, 1)
 	s.ignore.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()

@@ -29,9 +29,10 @@ type server struct {
 	silent   atomic.Int64 // connections accepted up to this one are read and never answered
 	readonly atomic.Int64 // connections accepted up to this one answer every statement with "readonly"
 
-	mu    sync.Mutex // guards conns and lines
+	mu    sync.Mutex // guards what follows
 	conns map[net.Conn]struct{}
-	lines []string // what clients sent
+	lines []string       // what clients sent
+	times map[string]int // how often each statement was executed
 }
 
 // saidInFull gives what clients have sent until all of them had left, and forgets it.
@@ -51,7 +52,7 @@ func newServer(t *testing.T) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{listener: l, conns: map[net.Conn]struct{}{}}
+	s := &server{listener: l, conns: map[net.Conn]struct{}{}, times: map[string]int{}}
 	s.wg.Add(1)
 	go s.accept()
 	t.Cleanup(func() {
@@ -149,6 +150,9 @@ func (s *server) answer(line string, n int64) (answer string, again bool) {
 			return "ok\n", true
 		}
 		s.executed.Add(1)
+		s.mu.Lock()
+		s.times[line]++
+		s.mu.Unlock()
 	}
 	if s.reject.Load() {
 		return "wrong\n", true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,9 @@ func TestNothingIsExecutedTwiceUnderAnyMixOfFaults(t *testing.T) {
 	inBothModes(t, func(t *testing.T, m mode) {
 		s := newServer(t)
 		db := m.db(t, s, pool.Limits{MaxOpen: 6, PingAfter: 2 * time.Millisecond, MaxUses: 50})
-		var done, perhaps, refused atomic.Int64
+		var done, last atomic.Int64
+		most := make([]int, 16*300+1) // how often each statement may have been executed, and
+		least := make([]int, len(most))
 		stop := make(chan struct{})
 		var faults, users sync.WaitGroup
 		faults.Add(1)
@@ -45,14 +48,16 @@ func TestNothingIsExecutedTwiceUnderAnyMixOfFaults(t *testing.T) {
 			go func() {
 				defer users.Done()
 				for range 300 {
-					err := oneStatement(db)
+					id := last.Add(1)
+					err := oneStatement(db, id)
 					switch {
 					case err == nil:
 						done.Add(1)
-					case errors.Is(err, guard.ErrAmbiguous), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-						perhaps.Add(1)
-					case guard.SafeToRetry(err), errors.Is(err, guard.ErrDead), errors.Is(err, errInvalid):
-						refused.Add(1)
+						least[id], most[id] = 1, 1
+					case guard.SafeToRetry(err): // nothing was sent
+					case errors.Is(err, guard.ErrAmbiguous), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
+						errors.Is(err, guard.ErrDead), errors.Is(err, errInvalid):
+						most[id] = 1
 					default:
 						t.Errorf("an error without a verdict: %v", err)
 					}
@@ -62,9 +67,13 @@ func TestNothingIsExecutedTwiceUnderAnyMixOfFaults(t *testing.T) {
 		users.Wait()
 		close(stop)
 		faults.Wait()
-		if n := s.executed.Load(); n < done.Load() || n > done.Load()+perhaps.Load() {
-			t.Errorf("executed %d, acknowledged %d, perhaps %d, refused %d", n, done.Load(), perhaps.Load(), refused.Load())
+		s.mu.Lock()
+		for id := range most {
+			if n := s.times[fmt.Sprintf("exec add %d[]", id)]; n < least[id] || n > most[id] {
+				t.Errorf("statement %d was executed %d times, and %d to %d are right by what its caller was told", id, n, least[id], most[id])
+			}
 		}
+		s.mu.Unlock()
 		if done.Load() == 0 {
 			t.Error("nothing succeeded")
 		}
@@ -77,7 +86,8 @@ func TestNothingIsExecutedTwiceUnderAnyMixOfFaults(t *testing.T) {
 }
 
 // oneStatement executes one statement, in one of several ways, with time that may be too short.
-func oneStatement(db *sql.DB) error {
+func oneStatement(db *sql.DB, id int64) error {
+	text := fmt.Sprintf("add %d", id)
 	ctx, cancel := context.Background(), func() {}
 	if rand.IntN(4) == 0 {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(rand.IntN(2000))*time.Microsecond)
@@ -85,7 +95,7 @@ func oneStatement(db *sql.DB) error {
 	defer cancel()
 	switch rand.IntN(3) {
 	case 0:
-		st, err := db.PrepareContext(ctx, "add one")
+		st, err := db.PrepareContext(ctx, text)
 		if err != nil {
 			return err
 		}
@@ -93,7 +103,7 @@ func oneStatement(db *sql.DB) error {
 		_, err = st.ExecContext(ctx)
 		return err
 	default:
-		_, err := db.ExecContext(ctx, "add one")
+		_, err := db.ExecContext(ctx, text)
 		return err
 	}
 }
