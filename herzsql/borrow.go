@@ -36,7 +36,19 @@ func (b *book) dialBudget(l *pool.Limits) time.Duration {
 // check decides whether a connection that was used before may be used again. It runs in the goroutine that asked for a
 // connection, at the moment when database/sql resets the session; nothing of the caller has been sent yet.
 func (b *book) check(ctx context.Context, e *entry, p Probe) error {
-	l, now := b.limits.Load(), b.now()
+	now := b.now()
+	if err := b.vouch(ctx, e, p, now); err != nil {
+		return err
+	}
+	e.since.Store(now)
+	e.uses.Add(1)
+	b.acquires.Add(1)
+	return nil
+}
+
+// vouch is check without its counts.
+func (b *book) vouch(ctx context.Context, e *entry, p Probe, now int64) error {
+	l := b.limits.Load()
 	// A wrapped connection past MaxUses is refused when it is returned. Where it is found here, the limit was lowered meanwhile: it is lent once more,
 	// because database/sql gives its caller an error when several in a row are refused.
 	if cause := b.over(e, l, now); cause != conn.None && (cause != conn.MaxUses || b.bare) {
@@ -66,9 +78,6 @@ func (b *book) check(ctx context.Context, e *entry, p Probe) error {
 	if e.g != nil {
 		e.g.Begin()
 	}
-	e.since.Store(now)
-	e.uses.Add(1)
-	b.acquires.Add(1)
 	return nil
 }
 

@@ -152,7 +152,7 @@ func (c *guarded) connect(ctx context.Context, gen uint64) (_ driver.Conn, _ *en
 	if b.bare {
 		return inner, e, nil
 	}
-	gc := &guardedConn{wrapped: wrapped{inner: inner, g: e.g, facts: c.facts, cuts: c.cuts}, b: b, e: e, probe: Probe{Conn: inner}}
+	gc := &guardedConn{fresh: true, wrapped: wrapped{inner: inner, g: e.g, facts: c.facts, cuts: c.cuts}, b: b, e: e, probe: Probe{Conn: inner}}
 	if p, ok := inner.(driver.Pinger); ok {
 		gc.probe.Ping = p.Ping
 	}
@@ -274,10 +274,64 @@ type guardedConn struct {
 	probe Probe // made once: it would cost an allocation each time
 
 	looked bool // a round has it
+	fresh  bool // it was dialled, and nobody has used it yet
+}
+
+// first is the check of a connection whose first user comes late. database/sql resets no session that was never used; but it may keep for hours what
+// it dialled for somebody who had left.
+func (c *guardedConn) first(ctx context.Context) error {
+	if !c.fresh {
+		return nil
+	}
+	c.fresh = false
+	now := c.b.now()
+	if after := c.b.limits.Load().PingAfter; after <= 0 || now-c.e.born <= int64(after) {
+		return nil
+	}
+	err := c.b.vouch(ctx, c.e, c.probe, now)
+	c.e.since.Store(now)
+	if errors.Is(err, driver.ErrBadConn) {
+		c.condemn(err)
+		c.e.cell.Move(c.e.cell.Load(), conn.Stale, 0)
+	}
+	return err
+}
+
+// ExecContext executes a statement.
+func (c *guardedConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if err := c.first(ctx); err != nil {
+		return nil, err
+	}
+	return c.wrapped.ExecContext(ctx, query, args)
+}
+
+// QueryContext asks for rows.
+func (c *guardedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if err := c.first(ctx); err != nil {
+		return nil, err
+	}
+	return c.wrapped.QueryContext(ctx, query, args)
+}
+
+// PrepareContext prepares a statement.
+func (c *guardedConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if err := c.first(ctx); err != nil {
+		return nil, err
+	}
+	return c.wrapped.PrepareContext(ctx, query)
+}
+
+// BeginTx starts a transaction.
+func (c *guardedConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	if err := c.first(ctx); err != nil {
+		return nil, err
+	}
+	return c.wrapped.BeginTx(ctx, o)
 }
 
 // ResetSession is the moment of borrowing: the check, and then the driver's own.
 func (c *guardedConn) ResetSession(ctx context.Context) error {
+	c.fresh = false
 	if r := c.b.roundOf(ctx); r != nil {
 		return c.meet(r, c.probe)
 	}

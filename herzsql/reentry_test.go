@@ -74,6 +74,79 @@ func TestConnectionThatNobodyWantsAnyMoreDoesNotLockTheDatabase(t *testing.T) {
 	}
 }
 
+// A connection that was dialled for somebody who left rests without having been used, so that database/sql does not reset it at its first loan.
+func TestConnectionWhoseFirstUserComesLateIsPinged(t *testing.T) {
+	for name, use := range map[string]func(db *sql.DB) error{
+		"exec": func(db *sql.DB) error { _, err := db.Exec("add one"); return err },
+		"query": func(db *sql.DB) error {
+			var n string
+			return db.QueryRow("next").Scan(&n)
+		},
+		"prepare": func(db *sql.DB) error {
+			st, err := db.Prepare("add one")
+			if err != nil {
+				return err
+			}
+			defer st.Close()
+			_, err = st.Exec()
+			return err
+		},
+		"begin": func(db *sql.DB) error {
+			tx, err := db.Begin()
+			if err != nil {
+				return err
+			}
+			return tx.Commit()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			c := newConnector(s.listener.Addr().String(), &guard.Dialer{Options: guard.SQL})
+			let := make(chan struct{})
+			dial, first := c.dial, true
+			c.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if !first {
+					<-let
+				}
+				first = false
+				return dial(ctx, network, addr)
+			}
+			db, err := herzsql.OpenConnector(c, herzsql.WithLimits(pool.Limits{MaxOpen: 1, PingAfter: 20 * time.Millisecond, HeartbeatTimeout: 1600 * time.Millisecond}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			held, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			var waiter sync.WaitGroup
+			waiter.Go(func() {
+				if _, err := db.Conn(ctx); !errors.Is(err, context.Canceled) {
+					t.Errorf("a caller who left was given %v", err)
+				}
+			})
+			eventually(t, "somebody waits", func() bool { return db.Stats().WaitCount == 1 })
+			_ = held.Raw(func(any) error { return driver.ErrBadConn })
+			leave()
+			waiter.Wait()
+			close(let)
+			eventually(t, "what was dialled rests", func() bool { return db.Stats().Idle == 1 })
+			s.fallSilent()
+			time.Sleep(40 * time.Millisecond) // longer than PingAfter
+			within(t, 1600*time.Millisecond, "the first use of a connection that fell silent", func() {
+				if err := use(db); err != nil {
+					t.Errorf("a silent idle connection surfaced: %v", err)
+				}
+			})
+			if got := herzsql.Stats(db); got.HeartbeatErrs != 1 || got.Open != 1 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
 func TestConnectionThatItsDriverGaveUpIsNoPlannedClose(t *testing.T) {
 	controlled(t, func(t *testing.T, way string, open func(*server, pool.Limits) *sql.DB) {
 		if way != "hooked" {
