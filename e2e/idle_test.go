@@ -95,6 +95,11 @@ func TestHalfOpenConnectionsSurfaceNoError(t *testing.T) {
 		}
 		heal(t, n)
 		survive(t, db)
+		for _, d := range herzsql.Source(db).Deaths() {
+			if d.Cause != conn.PeerRST {
+				t.Errorf("a half-open connection ended otherwise than by a reset: %v", d)
+			}
+		}
 
 		failed := 0
 		for _, c := range askTogether(t, plain, connections) {

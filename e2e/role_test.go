@@ -169,8 +169,9 @@ func TestDemotedServerIsLeftForTheOneThatItsAddressLeadsTo(t *testing.T) {
 				t.Errorf("a write after that: %v", err)
 			}
 		}
-		if n := rows(t, next); n != 2*connections+1 {
-			t.Errorf("%d rows on the new server, want %d", n, 2*connections+1)
+		// A write whose second ran out may have been executed; it counts among the refused.
+		if n, want := rows(t, next), 2*connections+1; n < want || n > want+refused {
+			t.Errorf("%d rows on the new server, want %d, and %d more at most", n, want, refused)
 		}
 	})
 }
