@@ -5,6 +5,7 @@ package netns
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,17 +43,24 @@ func (n *NS) nft(script string) error {
 
 // Flows gives the clients' ports of the connections that are established with a server port inside the namespace.
 func (n *NS) Flows(port int) ([]int, error) {
-	out, err := n.sockets("established", port)
+	return n.peers(port, "state", "established")
+}
+
+// peers gives the clients' ports of the sockets of a server port that are in some states, in the words of ss(8).
+func (n *NS) peers(port int, states ...string) ([]int, error) {
+	args := append([]string{"ip", "netns", "exec", n.name, "ss", "-H", "-O", "-t", "-n"}, states...)
+	out, err := run(append(args, "sport", "=", strconv.Itoa(port))...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("netns: ss: %w: %s", err, out)
 	}
 	var ports []int
 	for line := range strings.Lines(out) {
-		fields := strings.Fields(line) // received, sent, local, peer
-		if len(fields) < 4 {
+		fields := strings.Fields(line) // perhaps the state, then received, sent, local, peer
+		at := slices.IndexFunc(fields, func(f string) bool { return strings.HasSuffix(f, ":"+strconv.Itoa(port)) })
+		if at < 0 || at+1 >= len(fields) {
 			continue
 		}
-		_, p, err := net.SplitHostPort(fields[3])
+		_, p, err := net.SplitHostPort(fields[at+1])
 		if err != nil {
 			return nil, fmt.Errorf("netns: ss: %q: %w", line, err)
 		}
@@ -65,33 +73,36 @@ func (n *NS) Flows(port int) ([]int, error) {
 	return ports, nil
 }
 
-// sockets lists the sockets of a server port that are in a state, a line each.
-func (n *NS) sockets(state string, port int) (string, error) {
-	out, err := run("ip", "netns", "exec", n.name, "ss", "-H", "-t", "-n", "state", state, "sport", "=", strconv.Itoa(port))
-	if err != nil {
-		return "", fmt.Errorf("netns: ss: %w: %s", err, out)
-	}
-	return out, nil
-}
-
 // forgetTime bounds Forget: an orphan is given up after its second time-out, the first of which is at most a few hundred milliseconds.
 const forgetTime = 10 * time.Second
 
-// Forget waits until the kernel has given up the connections of a server port whose owner closed them or died while nothing passed:
+// Forget waits until the kernel has given up the connections of a server port that fell into the hole, and whose owner closed them or died since:
 // no FIN is left to be sent when the path heals, just as a host that lost its power sends none. What the clients hold is half-open then.
 func (n *NS) Forget(port int) error {
 	if err := n.set("net/ipv4/tcp_orphan_retries", "1"); err != nil {
 		return err
 	}
 	for end := time.Now().Add(forgetTime); ; time.Sleep(20 * time.Millisecond) {
-		left, err := n.sockets("fin-wait-1", port)
-		if err != nil || left == "" {
+		// Some are closed a little after the end of their process, and are established until then.
+		open, err := n.peers(port, "state", "connected", "exclude", "time-wait")
+		if err != nil {
 			return err
 		}
+		left := slices.DeleteFunc(open, func(client int) bool { return !n.fell(client) })
+		if len(left) == 0 {
+			return nil
+		}
 		if time.Now().After(end) {
-			return fmt.Errorf("netns: the kernel still remembers connections of port %d after %v: %s", port, forgetTime, left)
+			return fmt.Errorf("netns: the kernel still remembers %d connections of port %d after %v", len(left), port, forgetTime)
 		}
 	}
+}
+
+// fell reports whether the packets of a client's port are swallowed.
+func (n *NS) fell(client int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Contains(n.lost, client)
 }
 
 // BlackHole swallows, from now on and in both directions, the packets of every connection that is established with a server
@@ -113,6 +124,9 @@ func (n *NS) Drop(clients ...int) error {
 	for i, p := range clients {
 		text[i] = strconv.Itoa(p)
 	}
+	n.mu.Lock()
+	n.lost = append(n.lost, clients...)
+	n.mu.Unlock()
 	return n.nft(fmt.Sprintf("add element inet herz lost { %s }\n", strings.Join(text, ", ")))
 }
 
@@ -128,5 +142,8 @@ func (n *NS) Sever() error {
 
 // Heal lets all packets pass again.
 func (n *NS) Heal() error {
+	n.mu.Lock()
+	n.lost = nil
+	n.mu.Unlock()
 	return n.nft("flush set inet herz lost\nflush set inet herz closed\nflush set inet herz severed\n")
 }

@@ -41,6 +41,10 @@ type NS struct {
 	counted bool // in open
 	end     sync.Once
 	endErr  error
+
+	// mu guards lost. Nothing is called while it is held.
+	mu   sync.Mutex
+	lost []int // the clients' ports that Drop has named since the newest Heal
 }
 
 // Open makes a namespace that the host can reach.
