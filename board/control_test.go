@@ -462,7 +462,7 @@ func TestOneActionAtATimeOnOneSource(t *testing.T) {
 	b := board.New(board.Config{Token: token(t), Logger: quiet(), Sources: []board.Source{l, other}})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if res := order(b, "orders", "evict", ""); res.Status != 200 || !strings.Contains(string(res.Body), `"busy":""`) {
+		if res := order(b, "orders", "evict", ""); res.Status != 200 || !strings.Contains(res.Body, `"busy":""`) {
 			t.Errorf("the first, which is over: %d %s", res.Status, res.Body)
 		}
 	})

@@ -79,8 +79,8 @@ type Watcher struct {
 	ended   chan struct{}
 	once    sync.Once
 
-	// telling guards the order of versions: the next is not read before the log and OnReload have been told of the last. So OnReload is called under it, and Reload
-	// must not be.
+	// telling guards the order of versions: the next is not read before the log and OnReload have been told of the last. So OnReload is called under it, and
+	// Reload must not be.
 	telling sync.Mutex
 
 	// mu guards seen. It is held by whoever reloads, for as long as that takes: two reloads never overlap. No log is written and no function of the user

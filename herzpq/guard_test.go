@@ -284,9 +284,9 @@ func TestEndOfTheCallersContextIsNoSilentEmptiness(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			for rows.Next() { //nolint:revive // nothing is read from them
+			for rows.Next() {
 			}
-			_ = rows.Close() //nolint:sqlclosecheck // and their error is not asked, which is the point
+			_ = rows.Close() // and their error is not asked, which is the point
 		}()
 		for range 50 {
 			runtime.GC()

@@ -173,7 +173,8 @@ func (p *poolDetail) conns(b *bytes.Buffer) {
 	t := table(b)
 	fmt.Fprintln(t, "CONNECTION\tSTATE\tPEER\tAGE\tIDLE\tHELD\tUSES\tWHY UNFIT")
 	for _, c := range p.Conns {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", c.ID, printable(c.State), printable(c.Peer), lasting(c.Age), lasting(c.Idle), lasting(c.Held), c.Uses, c.Cause)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n",
+			c.ID, printable(c.State), printable(c.Peer), lasting(c.Age), lasting(c.Idle), lasting(c.Held), c.Uses, c.Cause)
 	}
 	_ = t.Flush() // to a buffer
 	if p.ConnsLeftOut > 0 {
