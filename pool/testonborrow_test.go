@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"herz.example/herz/pool"
@@ -73,4 +74,40 @@ func TestTryAcquireUnderTestOnBorrowLendsWhatWasJustPinged(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
+}
+
+func TestReturnUnderTestOnBorrowServesWhoWaitsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) { c.Limits.MaxOpen, c.Limits.TestOnBorrow = 1, true })
+		held := acquire(t, p)
+		served := make(chan time.Time)
+		go func() {
+			l := acquire(t, p)
+			served <- time.Now()
+			l.Release()
+		}()
+		pass(25 * time.Millisecond) // between two ticks
+		returned := time.Now()
+		held.Release()
+		if took := (<-served).Sub(returned); took != 0 {
+			t.Errorf("a ping takes no time here, and who waited was served after %v", took)
+		}
+	})
+}
+
+func TestConnectionThatHasToGoIsNotResetBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		resets := 0
+		p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) {
+			c.Reset = func(context.Context, *fake) error { resets++; return nil }
+			c.Limits.MaxUses = 2
+		})
+		for range 2 {
+			acquire(t, p).Release()
+			synctest.Wait()
+		}
+		if st := p.Stats(); resets != 1 || st.Open != 0 {
+			t.Errorf("a connection for two loans was reset %d times, and %d are open", resets, st.Open)
+		}
+	})
 }
