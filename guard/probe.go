@@ -92,16 +92,18 @@ func (c *Conn) gone(bits sys.Ready) *conn.Death {
 		return d
 	}
 	info, tcp := c.info()
+	// A FIN of the peer alone leaves the socket open. Where it is closed and we did not do that, it failed, and the call that is under way has taken the error.
+	failed := bits&sys.Err != 0 || tcp && info.State == sys.Closed && !c.wroteShut.Load()
 	switch {
 	case bits&sys.Invalid != 0:
 		return c.record(conn.Misuse, 0, "its descriptor was closed behind the guard")
 	case bits&sys.Err != 0 && bits&(sys.Hup|sys.ReadHup) == 0:
 		return nil // only the socket's error queue has something to say
-	case bits&sys.Err != 0 && tcp && info.Probes > 0 && info.Probes >= c.probesAllowed():
+	case failed && tcp && info.Probes > 0 && info.Probes >= c.probesAllowed():
 		return c.record(conn.KeepAlive, syscall.ETIMEDOUT, fmt.Sprintf("%d probes without an answer, the last sign of life %v ago", info.Probes, info.AckAge))
-	case bits&sys.Err != 0 && tcp && info.Retransmits >= manyRetransmits:
+	case failed && tcp && info.Retransmits >= manyRetransmits:
 		return c.record(conn.Unacked, syscall.ETIMEDOUT, fmt.Sprintf("%d retransmissions, the last acknowledgement %v ago", info.Retransmits, info.AckAge))
-	case bits&sys.Err != 0:
+	case failed:
 		return c.record(conn.PeerRST, syscall.ECONNRESET, "")
 	case c.readShut.Load() && (!tcp || info.State != sys.CloseWait && info.State != sys.Closed):
 		return nil
