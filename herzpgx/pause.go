@@ -28,21 +28,30 @@ const (
 	mostPause  = time.Second
 )
 
-// turn waits until the next attempt may begin.
+// turn waits until the next attempt may begin, for mostPause at most: what follows is a dial, and both fit into one budget of the caller.
 func (p *pause) turn(ctx context.Context) error {
 	let := p.begin()
 	if let == nil {
 		return nil
 	}
+	end := time.Now().Add(mostPause)
+	limit := time.NewTimer(mostPause)
+	defer limit.Stop()
 	select {
 	case p.line <- struct{}{}:
+	case <-limit.C:
+		return &crowdedError{}
 	case <-let:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	defer func() { <-p.line }()
-	wait := time.NewTimer(p.next())
+	long := p.next()
+	if time.Until(end) < long-clockSkew {
+		return &crowdedError{}
+	}
+	wait := time.NewTimer(long)
 	defer wait.Stop()
 	select {
 	case <-wait.C:
@@ -53,6 +62,20 @@ func (p *pause) turn(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// clockSkew is what passes between two looks at the clock.
+const clockSkew = 5 * time.Millisecond
+
+// crowdedError is that of a caller who did not come to dial.
+type crowdedError struct{}
+
+// Error says why nothing was dialled.
+func (*crowdedError) Error() string {
+	return "herz/herzpgx: not dialled: no attempt to connect has succeeded of late, and others are to try first; see what they were told"
+}
+
+// SafeToRetry reports true: nothing was sent.
+func (*crowdedError) SafeToRetry() bool { return true }
 
 // begin lets an attempt go on at once, or gives what is closed when one succeeds.
 func (p *pause) begin() (let <-chan struct{}) {

@@ -54,13 +54,16 @@ func (b *book) vouch(ctx context.Context, e *entry, p Probe, now int64) error {
 	if cause := b.over(e, l, now); cause != conn.None && (cause != conn.MaxUses || b.bare) {
 		return b.retire(e, cause, now)
 	}
+	idle := time.Duration(now - e.heard.Load())
 	if e.g != nil {
 		e.g.Begin()
-		if err := e.g.Alive(); err != nil {
-			return &refusal{reason: err, safe: true}
+		// So short a silence Alive would not ask the kernel about either, and it would read the clock once more to know.
+		if idle >= guard.DefaultProbeAfter || e.g.Dead() {
+			if err := e.g.Alive(); err != nil {
+				return &refusal{reason: err, safe: true}
+			}
 		}
 	}
-	idle := time.Duration(now - e.heard.Load())
 	p = b.asker.probing(p)
 	if p.some(e) && (l.TestOnBorrow || l.PingAfter > 0 && idle > l.PingAfter || b.doubtful(e)) {
 		// After one connection to a server fell silent its siblings are not pinged one after the other, each for a

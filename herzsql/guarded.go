@@ -62,7 +62,13 @@ func (b *book) apply(l pool.Limits) {
 	default:
 		b.db.SetMaxIdleConns(b.maxIdle)
 	}
-	b.db.SetConnMaxLifetime(max(l.MaxLifetime, 0))
+	// Herz looks at the lifetime at each loan and return. database/sql would read the clock once more at each loan, and is needed only for what rests for
+	// longer than it lives.
+	life := max(l.MaxLifetime, 0)
+	if l.MaxIdleTime > 0 && l.MaxIdleTime <= life {
+		life = 0
+	}
+	b.db.SetConnMaxLifetime(life)
 	b.db.SetConnMaxIdleTime(max(l.MaxIdleTime, 0))
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"herz.example/herz/guard"
@@ -169,7 +168,7 @@ type leaseConn struct {
 	of    *pooled
 	phys  *phys
 	lease pool.Lease[*phys]
-	stmts []*wrappedStmt // prepared through this lease and not closed yet
+	stmts *wrappedStmt // prepared through this lease and not closed yet, linked by next
 	over  bool
 }
 
@@ -192,7 +191,7 @@ func (l *leaseConn) Close() error {
 	}
 	l.over = true
 	// database/sql does not close those of an *sql.Conn before the connection, and afterwards another user may have it.
-	for _, s := range l.stmts {
+	for s := l.stmts; s != nil; s = s.next {
 		_ = s.rests()
 	}
 	if l.refused {
@@ -232,14 +231,17 @@ func (l *leaseConn) PrepareContext(ctx context.Context, query string) (driver.St
 	}
 	s := l.wrapStmt(inner, query, &l.phys.stmts)
 	own := s.(interface{ itself() *wrappedStmt }).itself()
-	own.lease = l
-	l.stmts = append(l.stmts, own)
+	own.lease, own.next = l, l.stmts
+	l.stmts = own
 	return s, nil
 }
 
 // forget takes a statement that is closed off the list.
 func (l *leaseConn) forget(s *wrappedStmt) {
-	if i := slices.Index(l.stmts, s); i >= 0 {
-		l.stmts = slices.Delete(l.stmts, i, i+1)
+	for at := &l.stmts; *at != nil; at = &(*at).next {
+		if *at == s {
+			*at = s.next
+			return
+		}
 	}
 }

@@ -10,9 +10,10 @@ type wrappedStmt struct {
 	w      *wrapped
 	inner  driver.Stmt
 	query  string
-	rest   *stmtCache // where it rests when it is closed; nil: it is closed for good
-	lease  *leaseConn // in pooled mode: to which it belongs
-	failed bool       // it returned an error, so it is closed for good
+	rest   *stmtCache   // where it rests when it is closed; nil: it is closed for good
+	lease  *leaseConn   // in pooled mode: to which it belongs
+	next   *wrappedStmt // of that lease
+	failed bool         // it returned an error, so it is closed for good
 }
 
 // converterStmt is a wrappedStmt whose driver converts arguments column by column. It is a type of its own because

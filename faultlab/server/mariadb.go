@@ -40,7 +40,8 @@ func installMariaDB(a *account, p *product, data string) error {
 	if err != nil {
 		return err
 	}
-	err = a.run(filepath.Dir(data), "", installer, "--no-defaults", "--datadir="+data, "--innodb-log-file-size=8M",
+	// MariaDB removes the temporary tables of others from its folder when it starts, and so of another installation.
+	err = a.run(filepath.Dir(data), "", installer, "--no-defaults", "--datadir="+data, "--tmpdir="+filepath.Dir(data), "--innodb-log-file-size=8M",
 		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
 	if err != nil {
 		return err
