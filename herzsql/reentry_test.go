@@ -254,6 +254,41 @@ func TestStatementThatOutlivesItsConnLeavesTheNextUserAlone(t *testing.T) {
 	}
 }
 
+// polite is a driver whose connections say goodbye and return what becomes of that, as those of lib/pq do over TLS.
+type polite struct{ *connector }
+
+func (p polite) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := p.connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &politeConn{c.(*full)}, nil
+}
+
+type politeConn struct{ *full }
+
+func (p *politeConn) Close() error {
+	_, err := io.WriteString(p.nc, "goodbye\n")
+	p.end()
+	return err
+}
+
+func TestCloseOfADatabaseWhoseConnectionsAreLostIsNoError(t *testing.T) {
+	inBothModesOfAConnector(t, func(t *testing.T, open connectorOpener) {
+		s := newServer(t)
+		db, err := open(polite{newConnector(s.listener.Addr().String(), &guard.Dialer{Options: guard.SQL})}, herzsql.WithLimits(pool.Limits{MaxOpen: 3}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fill(t, db, 3)
+		s.hangUp()
+		s.awaitDeaths(t)
+		if err := db.Close(); err != nil {
+			t.Errorf("connections that the server has closed cannot be closed: %v", err)
+		}
+	})
+}
+
 func TestLimitsInForceAreThoseThatAreTold(t *testing.T) {
 	s := newServer(t)
 	db := modes[0].db(t, s, pool.Limits{MaxOpen: 1})
