@@ -14,6 +14,7 @@ import (
 
 	"herz.example/herz/faultlab/netns"
 	"herz.example/herz/faultlab/server"
+	"herz.example/herz/guard"
 )
 
 // subject is one client that a fault is tried on.
@@ -72,10 +73,10 @@ func (s *scene) must(err error, doing string) {
 	}
 }
 
-// closed notes what could not be closed, and goes on cleaning up.
+// closed notes what could not be closed, and goes on cleaning up. That a lost connection could not say goodbye, as pgx tells of one over TLS, is no surprise.
 func (s *scene) closed(err error, what string) {
 	s.Helper()
-	if err != nil {
+	if err != nil && !errors.Is(err, guard.ErrDead) && !errors.Is(err, guard.ErrAmbiguous) {
 		s.Errorf("close %s: %v", what, err)
 	}
 }
