@@ -229,11 +229,14 @@ func (l *leaseConn) PrepareContext(ctx context.Context, query string) (driver.St
 		}
 		inner = s
 	}
-	s := l.wrapStmt(inner, query, &l.phys.stmts)
-	own := s.(interface{ itself() *wrappedStmt }).itself()
-	own.lease, own.next = l, l.stmts
-	l.stmts = own
-	return s, nil
+	return l.wrapStmt(inner, query, l), nil
+}
+
+// keep notes a statement that was prepared through the lease; without a lease there is nothing to note.
+func (l *leaseConn) keep(s *wrappedStmt) {
+	if l != nil {
+		s.next, l.stmts = l.stmts, s
+	}
 }
 
 // forget takes a statement that is closed off the list.

@@ -56,7 +56,8 @@ func TestConnectionThatNobodyWantsAnyMoreDoesNotLockTheDatabase(t *testing.T) {
 	close(let)
 	answered := make(chan int)
 	go func() {
-		for herzsql.Stats(db).Closed[conn.MaxIdle] < 2 { // what was held, and what was dialled
+		// What was held, and what was dialled. A locked database keeps this goroutine; one that is not lets it go.
+		for limit := time.Now().Add(4 * time.Second); herzsql.Stats(db).Closed[conn.MaxIdle] < 2 && time.Now().Before(limit); {
 			time.Sleep(time.Millisecond)
 		}
 		answered <- db.Stats().OpenConnections

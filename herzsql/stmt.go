@@ -10,8 +10,7 @@ type wrappedStmt struct {
 	w      *wrapped
 	inner  driver.Stmt
 	query  string
-	rest   *stmtCache   // where it rests when it is closed; nil: it is closed for good
-	lease  *leaseConn   // in pooled mode: to which it belongs
+	lease  *leaseConn   // in pooled mode: to which it belongs, and on whose connection it rests when it is closed; nil: it is closed for good
 	next   *wrappedStmt // of that lease
 	failed bool         // it returned an error, so it is closed for good
 }
@@ -36,11 +35,14 @@ func (w *wrapped) stmt(s driver.Stmt, err error) driver.Stmt {
 	return w.wrapStmt(s, "", nil)
 }
 
-func (w *wrapped) wrapStmt(s driver.Stmt, query string, rest *stmtCache) driver.Stmt {
-	ws := wrappedStmt{w: w, inner: s, query: query, rest: rest}
+func (w *wrapped) wrapStmt(s driver.Stmt, query string, lease *leaseConn) driver.Stmt {
+	ws := wrappedStmt{w: w, inner: s, query: query, lease: lease}
 	if c, ok := s.(driver.ColumnConverter); ok { //nolint:staticcheck // old drivers
-		return &converterStmt{wrappedStmt: ws, convert: c}
+		cs := &converterStmt{wrappedStmt: ws, convert: c}
+		lease.keep(&cs.wrappedStmt)
+		return cs
 	}
+	lease.keep(&ws)
 	return &ws
 }
 
@@ -58,11 +60,9 @@ func (s *wrappedStmt) Close() error {
 	return s.rests()
 }
 
-func (s *wrappedStmt) itself() *wrappedStmt { return s }
-
 func (s *wrappedStmt) rests() error {
-	if s.rest != nil && !s.failed && !s.w.bad {
-		return s.rest.put(s.query, s.inner)
+	if s.lease != nil && !s.failed && !s.w.bad {
+		return s.lease.phys.stmts.put(s.query, s.inner)
 	}
 	return s.inner.Close()
 }
