@@ -47,6 +47,7 @@ type Conn struct {
 	condemner atomic.Pointer[string] // what was said with it
 	retired   atomic.Bool            // its owner says goodbye
 	pool      atomic.Pointer[string]
+	owner     atomic.Pointer[any]
 	name      atomic.Pointer[nameKey] // by which it was dialled
 	takenErr  atomic.Uint32           // an errno that a peek took from the socket and that the next read must give
 
@@ -191,6 +192,18 @@ func (c *Conn) Inner() net.Conn { return c.inner }
 
 // SetPool gives the connection the name of its pool, for Death.Pool and errors.
 func (c *Conn) SetPool(name string) { c.pool.Store(&name) }
+
+// SetOwner keeps a pool's own record of the connection, so that a hook that is given nothing but the connection need not look it up. Herz gives it
+// no meaning. It may be set again at any time; nil forgets it.
+func (c *Conn) SetOwner(record any) { c.owner.Store(&record) }
+
+// Owner is what SetOwner was given last, or nil.
+func (c *Conn) Owner() any {
+	if record := c.owner.Load(); record != nil {
+		return *record
+	}
+	return nil
+}
 
 // LocalAddr is that of the guarded connection.
 func (c *Conn) LocalAddr() net.Addr { return c.inner.LocalAddr() }

@@ -45,6 +45,10 @@ type Options struct {
 	ResolveEvery time.Duration
 	// Resolver resolves names, for a Dialer whose Net has none, and for ResolveEvery. Nil: net.DefaultResolver.
 	Resolver *net.Resolver
+	// ReplyOnly says that in this protocol the peer speaks only when it was asked, as MySQL's does and PostgreSQL's, which sends notices, does not. Bytes
+	// that lie in the socket when Alive asks the kernel, with nothing unanswered, then end the connection: the next user would take them for an
+	// answer. False: they may lie there.
+	ReplyOnly bool
 	// Multiplexed says that several exchanges share the connection (HTTP/2, gRPC) or that both ends speak at any time
 	// (WebSocket). Errors of reads and writes are then passed on as they are.
 	Multiplexed bool

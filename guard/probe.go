@@ -39,10 +39,25 @@ func (c *Conn) Alive() error {
 	if at-c.lastIO.Load() < int64(c.opt.ProbeAfter) && !c.wroteShut.Load() {
 		return nil
 	}
-	if d := c.probe(at); d != nil {
+	d := c.probe(at)
+	if d == nil && c.opt.ReplyOnly {
+		d = c.unasked()
+	}
+	if d != nil {
 		return c.dead(d)
 	}
 	return nil
+}
+
+// unasked records the death of a connection in whose socket the newest poll saw bytes that answer nothing.
+func (c *Conn) unasked() *conn.Death {
+	c.probeMu.Lock()
+	bits := c.pollBits
+	c.probeMu.Unlock()
+	if bits&sys.In == 0 || c.pending.Load() > 0 {
+		return nil
+	}
+	return c.record(conn.Error, 0, "bytes came that nobody had asked for: they may be a late answer")
 }
 
 // probe asks the kernel and records a death that it finds.

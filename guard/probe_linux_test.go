@@ -31,6 +31,43 @@ func TestUnsolicitedBytesAreNoDeath(t *testing.T) {
 	}
 }
 
+// Where the peer speaks only when it was asked, the next user would take such bytes for its own answer.
+func TestBytesThatNobodyAskedForAreNotReadByTheNextUser(t *testing.T) {
+	options := guard.SQL
+	options.ReplyOnly = true
+	nc, g, s := pair(t, options)
+	io.WriteString(nc, "request")
+	must(io.ReadFull(s, make([]byte, 7)))
+	io.WriteString(s, "answer")
+	quiet()
+	g.Begin()
+	if err := g.Alive(); err == nil {
+		t.Fatal("a connection is lent in whose socket an answer lies")
+	}
+	wantDead(t, g.Alive(), conn.Error, true)
+	if n, err := nc.Write([]byte("next")); n != 0 || err == nil {
+		t.Errorf("the next request was sent: %d, %v", n, err)
+	}
+}
+
+func TestAnswerThatIsAwaitedIsNoUnaskedOne(t *testing.T) {
+	options := guard.SQL
+	options.ReplyOnly = true
+	nc, g, s := pair(t, options)
+	io.WriteString(nc, "request")
+	must(io.ReadFull(s, make([]byte, 7)))
+	io.WriteString(s, "answer")
+	quiet()
+	if err := g.Alive(); err != nil {
+		t.Errorf("an answer that nobody has read yet was taken for a late one: %v", err)
+	}
+	must(io.ReadFull(nc, make([]byte, 6)))
+	quiet()
+	if err := g.Alive(); err != nil {
+		t.Errorf("after the answer: %v", err)
+	}
+}
+
 // A connection whose sending side somebody closed behind the guard's back (the article's FIN_WAIT_2) looks alive to poll and
 // to a read. TCP_INFO sees it.
 func TestHalfCloseBehindTheGuardIsFound(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"net"
+	"runtime"
 	"slices"
 
 	"github.com/go-sql-driver/mysql"
@@ -30,12 +31,21 @@ func init() {
 // Guard makes every connection of cfg a guarded one. The options are guard.SQL unless others are given. A DialFunc that cfg has
 // is kept, and what it dials is guarded. A network that was registered by mysql.RegisterDialContext is dialled by the
 // registered function as before; that function must guard what it dials, by guard.WrapContext.
+//
+// On Linux it turns CheckConnLiveness off where it guards the connection itself: the driver would ask the kernel at each loan for what the guard is
+// told of by itself, and asks for before the first byte of a request that follows 20 ms of silence.
 func Guard(cfg *mysql.Config, o ...guard.Options) {
 	options := guard.SQL
 	if len(o) > 0 {
 		options = o[0]
 	}
-	switch own := cfg.DialFunc; {
+	options.ReplyOnly = true
+	own := cfg.DialFunc
+	direct := cfg.Net == "" || slices.Contains(networks, cfg.Net)
+	if own != nil || direct {
+		cfg.CheckConnLiveness = cfg.CheckConnLiveness && runtime.GOOS != "linux"
+	}
+	switch {
 	case own != nil:
 		cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			nc, err := own(ctx, network, addr)
@@ -46,7 +56,7 @@ func Guard(cfg *mysql.Config, o ...guard.Options) {
 			g.SetName(addr)
 			return g.Surface(), nil
 		}
-	case cfg.Net == "" || slices.Contains(networks, cfg.Net):
+	case direct:
 		d := &guard.Dialer{Options: options}
 		cfg.DialFunc = d.DialContext
 	}

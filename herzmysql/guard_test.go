@@ -6,7 +6,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"net"
+	"runtime"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -265,6 +267,71 @@ func TestOwnConfigurationIsGuardedAndKeepsItsDialFunction(t *testing.T) {
 	if _, err := db.Exec("add one"); !errors.Is(err, guard.ErrAmbiguous) {
 		t.Errorf("the lost answer ended as %v", err)
 	}
+}
+
+// asked counts how often somebody wants to look at the socket.
+type asked struct {
+	*net.TCPConn
+
+	looks *atomic.Int64
+}
+
+func (a asked) SyscallConn() (syscall.RawConn, error) {
+	a.looks.Add(1)
+	return a.TCPConn.SyscallConn()
+}
+
+func TestDriverDoesNotAskAtEachLoanForWhatTheGuardIsTold(t *testing.T) {
+	s := newServer(t)
+	cfg, err := mysql.ParseDSN(s.dsn(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var looks atomic.Int64
+	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return asked{nc.(*net.TCPConn), &looks}, nil
+	}
+	herzmysql.Guard(cfg)
+	c, err := mysql.NewConnector(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := herzsql.OpenConnector(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	fill(t, db, 1)
+	before := looks.Load()
+	for range 10 {
+		if _, err := db.Exec("add one"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if more := looks.Load() - before; (more == 0) != (runtime.GOOS == "linux") {
+		t.Errorf("in 10 loans the driver looked at the socket %d times", more)
+	}
+}
+
+// Without the driver's own look Herz sees bytes that nobody asked for once the connection has been silent for a moment.
+func TestLateBytesAreNotTheNextUsersAnswer(t *testing.T) {
+	inBothModes(t, func(t *testing.T, open opener) {
+		s := newServer(t)
+		db := database(t, open, s.dsn(""), pool.Limits{MaxOpen: 1})
+		fill(t, db, 1)
+		s.mutter()
+		time.Sleep(2 * guard.DefaultProbeAfter) // the silence after which a guard asks the kernel
+		if _, err := db.Exec("add one"); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.accepted.Load(); n != 2 {
+			t.Errorf("%d connections, not a second one in the place of that with bytes in its socket", n)
+		}
+	})
 }
 
 func TestRegisteredNetworkKeepsItsDialFunction(t *testing.T) {

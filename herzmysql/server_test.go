@@ -75,6 +75,15 @@ func (s *server) hangUp() {
 	}
 }
 
+// mutter sends an OK packet that answers nothing.
+func (s *server) mutter() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for nc := range s.conns {
+		_, _ = nc.Write([]byte{7, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0})
+	}
+}
+
 func (s *server) fallSilent() { s.silent.Store(s.accepted.Load()) }
 
 // wire sends and receives packets.

@@ -15,7 +15,7 @@ func TestAnswerToAPingThatComesAfterTheConnectionWasGivenUpIsNone(t *testing.T) 
 	defer far.Close()
 	g := guard.Wrap(near, guard.Options{})
 	c := &checker{limit: 20 * time.Millisecond, start: time.Now().Add(-time.Hour)}
-	err := c.check(time.Minute)(t.Context(), g, func(context.Context) error {
+	err := c.check(t.Context(), g, time.Minute, func(context.Context) error {
 		for !g.Dead() {
 			runtime.Gosched()
 		}

@@ -56,9 +56,11 @@ type connector struct {
 // application stays in force. pgx shows errors of the server where it keeps OnPgError.
 func (c connector) WithHooks(h herzsql.Hooks) driver.Connector {
 	hook := stdlib.OptionShouldPing(func(ctx context.Context, p stdlib.ShouldPingParams) bool {
-		return h.Check != nil && !passes(ctx, p.Conn, func(ctx context.Context, g *guard.Conn, ping func(context.Context) error) error {
-			return h.Check(ctx, g, herzsql.Probe{Ping: ping, Conn: p.Conn})
-		})
+		if h.Check == nil {
+			return false
+		}
+		g, probe := guardOf(p.Conn)
+		return g != nil && !passes(ctx, p.Conn, h.Check(ctx, g, probe))
 	})
 	cfg := c.cfg.Copy()
 	if h.Refused != nil {
@@ -75,11 +77,10 @@ func (c connector) WithHooks(h herzsql.Hooks) driver.Connector {
 // goodbye bounds the farewell to a server whose connection is given up.
 const goodbye = 100 * time.Millisecond
 
-// passes runs the check of a guarded connection, in the hook that asks whether pgx should ping. A connection that fails is
+// passes heeds the outcome of a check, in the hook that asks whether pgx should ping. A connection that failed is
 // closed, so that the ping which pgx then makes fails at once, and the pool takes another.
-func passes(ctx context.Context, c *pgx.Conn, check func(context.Context, *guard.Conn, func(context.Context) error) error) bool {
-	g, ok := guard.From(c.PgConn().Conn())
-	if !ok || check(ctx, g, c.PgConn().Ping) == nil {
+func passes(ctx context.Context, c *pgx.Conn, failed error) bool {
+	if failed == nil {
 		return true
 	}
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)

@@ -58,7 +58,8 @@ func GuardPool(cfg *pgxpool.Config, o ...guard.Options) {
 		}
 	})
 	cfg.ShouldPing = func(ctx context.Context, p pgxpool.ShouldPingParams) bool {
-		return !passes(ctx, p.Conn, c.check(p.IdleDuration))
+		g, probe := guardOf(p.Conn)
+		return g != nil && !passes(ctx, p.Conn, c.check(ctx, g, p.IdleDuration, probe.Ping))
 	}
 }
 
@@ -98,33 +99,31 @@ func (c *checker) silent(budget time.Duration) bool {
 	return asked != 0 && int64(time.Since(c.start))-asked < int64(budget)
 }
 
-// check gives the check of one connection that was idle for so long.
-func (c *checker) check(idle time.Duration) func(context.Context, *guard.Conn, func(context.Context) error) error {
-	return func(ctx context.Context, g *guard.Conn, ping func(context.Context) error) error {
-		g.Begin()
-		if err := g.Alive(); err != nil || idle <= pingAfter {
-			return err
-		}
-		now := int64(time.Since(c.start)) + 1
-		if now-int64(idle) < c.asked.Load() {
-			g.Abort(conn.Heartbeat)
-			return guard.ErrDead
-		}
-		limit := c.limit
-		if deadline, ok := ctx.Deadline(); ok {
-			limit = min(limit, time.Until(deadline)/2)
-		}
-		stop := g.Expect(limit)
-		err := ping(ctx)
-		if !stop() {
-			c.asked.Store(now)
-			if err == nil {
-				err = guard.ErrDead // the answer came when the connection had been given up
-			}
-		}
-		g.Begin()
+// check checks one connection that was idle for so long.
+func (c *checker) check(ctx context.Context, g *guard.Conn, idle time.Duration, ping func(context.Context) error) error {
+	g.Begin()
+	if err := g.Alive(); err != nil || idle <= pingAfter {
 		return err
 	}
+	now := int64(time.Since(c.start)) + 1
+	if now-int64(idle) < c.asked.Load() {
+		g.Abort(conn.Heartbeat)
+		return guard.ErrDead
+	}
+	limit := c.limit
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	stop := g.Expect(limit)
+	err := ping(ctx)
+	if !stop() {
+		c.asked.Store(now)
+		if err == nil {
+			err = guard.ErrDead // the answer came when the connection had been given up
+		}
+	}
+	g.Begin()
+	return err
 }
 
 func budgetOf(o guard.Options) time.Duration {

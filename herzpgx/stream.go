@@ -7,10 +7,12 @@ import (
 	"sync/atomic"
 	"weak"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"herz.example/herz/conn"
 	"herz.example/herz/guard"
+	"herz.example/herz/herzsql"
 )
 
 // stream is what pgx speaks its protocol over: the guarded socket, or TLS over it. It gives a lost answer the one shape in which
@@ -27,6 +29,21 @@ type stream struct {
 	g      *guard.Conn
 	told   atomic.Pointer[weak.Pointer[guard.AmbiguousError]] // weak: pgx may keep the stream for long, and whether anybody looks at the error is told by its end
 	onLost func(*guard.AmbiguousError)                        // nil: nobody wants to know
+	probe  herzsql.Probe                                      // made at the first loan, and kept because it would cost an allocation at each
+}
+
+// guardOf is the guard under a connection, nil when there is none, and what the connection can be asked. It belongs to whoever has borrowed the
+// connection.
+func guardOf(c *pgx.Conn) (*guard.Conn, herzsql.Probe) {
+	s, ok := c.PgConn().Conn().(*stream)
+	if !ok { // the application has put its own connection over it
+		g, _ := guard.From(c.PgConn().Conn())
+		return g, herzsql.Probe{Ping: c.PgConn().Ping, Conn: c}
+	}
+	if s.probe.Conn != c {
+		s.probe = herzsql.Probe{Ping: c.PgConn().Ping, Conn: c}
+	}
+	return s.g, s.probe
 }
 
 func newStream(nc net.Conn) net.Conn {

@@ -119,6 +119,7 @@ func (b *book) add(g *guard.Conn, l *pool.Limits, gen uint64) *entry {
 	b.mu.Unlock()
 	if g != nil {
 		g.SetPool(b.name)
+		g.SetOwner(e)
 		g.Begin()
 		g.OnDeath(func(d conn.Death) { b.died(e, d) })
 	}
@@ -184,12 +185,6 @@ func (b *book) era() (uint64, error) {
 		return 0, fmt.Errorf("herz/herzsql: %q is being drained: %w", b.name, pool.ErrClosed)
 	}
 	return b.generation, nil
-}
-
-func (b *book) entryOf(id uint64) *entry {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.entries[id]
 }
 
 func (b *book) tell(e pool.Event) {

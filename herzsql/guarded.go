@@ -245,8 +245,8 @@ func (b *book) checkSocket(ctx context.Context, nc net.Conn, p Probe) error {
 	if !ok {
 		return nil
 	}
-	e := b.entryOf(g.ID())
-	if e == nil { // dead: it has left the book already
+	e, mine := g.Owner().(*entry)
+	if !mine || g.Dead() { // it has left the book, or is about to
 		if err := g.Alive(); err != nil {
 			if r := b.roundOf(ctx); r != nil {
 				r.closed++
