@@ -4,7 +4,11 @@ import (
 	"context"
 	"net"
 	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"herz.example/herz/conn"
 	"herz.example/herz/guard"
@@ -140,4 +144,78 @@ func TestBuriedConnectionLeavesItsSlot(t *testing.T) {
 	if s.p.slots[0].e.Load() != nil {
 		t.Error("a slot keeps a connection that is gone from being collected")
 	}
+}
+
+// The one slot points to a connection that is lent, and two others are returned at the same moment: whose does not get it goes into the list.
+func TestConnectionThatLosesItsSlotToAnotherIsStillFound(t *testing.T) {
+	before := runtime.GOMAXPROCS(1) // one slot
+	p := newPlain(t, func(c *Config[*num]) { c.Limits.MaxOpen = 3 })
+	runtime.GOMAXPROCS(max(before, 4))
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	late, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	held := []Lease[*num]{take(t, p), take(t, p), take(t, p)}
+	held[0].Release()
+	held[0] = take(t, p) // the slot is its
+	pair := newRace()
+	defer pair.end()
+	for i := range 30_000 {
+		owner := slices.IndexFunc(held, func(l Lease[*num]) bool { return l.e == p.slots[0].e.Load() })
+		if owner < 0 {
+			t.Fatalf("round %d: the slot points to nothing that is lent", i)
+		}
+		held[0], held[owner] = held[owner], held[0]
+		pair.run(held[1].Release, held[2].Release)
+		for j := 1; j < 3; j++ {
+			l, err := p.Acquire(late)
+			if err != nil {
+				t.Fatalf("round %d: two rest, and one of them is not found: %v", i, err)
+			}
+			held[j] = l
+		}
+	}
+	for _, l := range held {
+		l.Release()
+	}
+}
+
+// race runs two functions at the same moment, again and again. It spins: to wake a goroutine takes longer than what is to be met.
+type race struct {
+	round, done atomic.Int64
+	what        [2]func()
+	all         sync.WaitGroup
+}
+
+func newRace() *race {
+	r := &race{}
+	for i := range r.what {
+		r.all.Go(func() {
+			for n := int64(1); ; n++ {
+				for r.round.Load() < n {
+					runtime.Gosched()
+				}
+				if r.what[i] == nil {
+					return
+				}
+				r.what[i]()
+				r.done.Add(1)
+			}
+		})
+	}
+	return r
+}
+
+func (r *race) run(a, b func()) {
+	r.what = [2]func(){a, b}
+	r.done.Store(0)
+	r.round.Add(1)
+	for r.done.Load() < 2 {
+		runtime.Gosched()
+	}
+}
+
+func (r *race) end() {
+	r.what = [2]func(){}
+	r.round.Add(1)
+	r.all.Wait()
 }

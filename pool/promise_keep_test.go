@@ -308,3 +308,26 @@ func TestErrorNamesWhoGaveUpAndWhy(t *testing.T) {
 		}
 	})
 }
+
+// The pool's clock stands still while nobody uses the pool. What is returned then was used just now.
+func TestConnectionThatIsReturnedAfterALongLoanIsAsGoodAsNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		p := newPool(t, s, func(c *pool.Config[*fake]) {
+			c.Limits = pool.Limits{MaxOpen: 2, MaxIdleTime: time.Minute, MaxLifetime: -1, HeartbeatEvery: -1}
+		})
+		pass(time.Hour)
+		l := acquire(t, p)
+		f := l.Value()
+		pass(30 * time.Minute)
+		l.Release()
+		if idle := p.Snapshot()[0].Idle; idle > time.Second {
+			t.Errorf("it was returned just now and counts as idle for %v", idle)
+		}
+		pass(30 * time.Second)
+		if l = acquire(t, p); l.Value() != f {
+			t.Errorf("it was closed half a minute after its return, with a MaxIdleTime of a minute: %v", p.Deaths())
+		}
+		l.Release()
+	})
+}

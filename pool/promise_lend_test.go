@@ -150,3 +150,29 @@ func TestTryAcquireTellsTheObserver(t *testing.T) {
 		}
 	})
 }
+
+func TestTryAcquireOfASharedConnectionIsALoanLikeOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) {
+			c.Limits.MaxOpen, c.Shares = 1, func(*fake) int { return 2 }
+		})
+		first := acquire(t, p)
+		second, ok := p.TryAcquire()
+		if !ok || second.Value() != first.Value() {
+			t.Fatalf("a connection with room for two was not lent a second time: %v", ok)
+		}
+		if _, ok = p.TryAcquire(); ok {
+			t.Error("a connection with room for two was lent three times")
+		}
+		first.Release()
+		second.Release()
+		if again, ok := p.TryAcquire(); !ok {
+			t.Error("an idle connection was not lent")
+		} else {
+			again.Release()
+		}
+		if st := p.Stats(); st.Misuses != 0 || st.Leases != 0 || st.Idle != 1 {
+			t.Errorf("after all have returned theirs: %+v", st)
+		}
+	})
+}

@@ -111,3 +111,25 @@ func TestConnectionThatHasToGoIsNotResetBefore(t *testing.T) {
 		}
 	})
 }
+
+// A heartbeat proves that a connection lives, for a moment. It is no ping before a loan that comes later.
+func TestTestOnBorrowDoesNotTakeAnOldHeartbeatForAPing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		p := newPool(t, s, func(c *pool.Config[*fake]) {
+			c.Limits = pool.Limits{MaxOpen: 1, TestOnBorrow: true, HeartbeatEvery: 10 * time.Second}
+		})
+		l := acquire(t, p)
+		f := l.Value()
+		l.Release()
+		for before := f.pings.Load(); f.pings.Load() == before; {
+			pass(time.Second)
+		}
+		pass(time.Second)
+		beaten := f.pings.Load()
+		acquire(t, p).Release()
+		if f.pings.Load() == beaten {
+			t.Error("the heartbeat of a second ago was taken for the ping before a loan")
+		}
+	})
+}
