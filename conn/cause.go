@@ -73,6 +73,26 @@ func (c Cause) Sentence() string {
 	return causeWords[c]
 }
 
+// Hint says what an operator can change, or is empty.
+func (c Cause) Hint() string {
+	switch c {
+	case PeerFIN:
+		return "if this happens to idle connections, make their maximum idle time shorter than the peer's idle time-out"
+	case PeerRST:
+		return "look for a restarted peer, or for a firewall, NAT or balancer that forgets idle flows sooner than the pool does"
+	case Unacked, KeepAlive:
+		return "look for a dropped flow or a lost host between here and the peer; for long paths use the WAN preset"
+	case Timeout:
+		return "give the request more time, or find out why the peer was slow"
+	case Heartbeat:
+		return "look for a server that hangs or is overloaded, or for a path that drops packets without a word"
+	case Misuse:
+		return "do not use a connection after its sending side was closed"
+	default:
+		return ""
+	}
+}
+
 // MarshalText gives the name, so that JSON shows words.
 func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 

@@ -162,6 +162,9 @@ func (c *Conn) findSocket() {
 
 // From finds the guard of nc: nc itself, or what lies under a *tls.Conn or any wrapper with a method NetConn() net.Conn.
 func From(nc net.Conn) (*Conn, bool) {
+	if c, ok := nc.(*Conn); ok { // quicker than to look whether it has the method
+		return c, c != nil
+	}
 	for depth := 0; nc != nil && depth < 16; depth++ {
 		if g, ok := nc.(interface{ guarded() *Conn }); ok {
 			return g.guarded(), true

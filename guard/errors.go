@@ -126,28 +126,8 @@ func (e *deadlineError) Temporary() bool { return true }
 func describe(d conn.Death, verdict string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v; %s", d, verdict)
-	if h := hint(d.Cause); h != "" {
+	if h := d.Cause.Hint(); h != "" {
 		fmt.Fprintf(&b, "; hint: %s", h)
 	}
 	return b.String()
-}
-
-// hint says what an operator can change.
-func hint(c conn.Cause) string {
-	switch c {
-	case conn.PeerFIN:
-		return "if this happens to idle connections, make their maximum idle time shorter than the peer's idle time-out"
-	case conn.PeerRST:
-		return "look for a restarted peer, or for a firewall, NAT or balancer that forgets idle flows sooner than the pool does"
-	case conn.Unacked, conn.KeepAlive:
-		return "look for a dropped flow or a lost host between here and the peer; for long paths use the WAN preset"
-	case conn.Timeout:
-		return "give the request more time, or find out why the peer was slow"
-	case conn.Heartbeat:
-		return "look for a server that hangs or is overloaded, or for a path that drops packets without a word"
-	case conn.Misuse:
-		return "do not use a connection after its sending side was closed"
-	default:
-		return ""
-	}
 }

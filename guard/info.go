@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"herz.example/herz/conn"
+	"herz.example/herz/internal/sys"
 )
 
 // Info is what is known of one guarded connection at one moment, for a person who looks.
@@ -45,4 +46,14 @@ func (c *Conn) Info() Info {
 		i.Cause = cause
 	}
 	return i
+}
+
+// Drifted reports whether the kernel says that the connection is over, or that its sending side is closed, and nobody has noticed. That is truth beside
+// belief, for a metric; it changes nothing. It is false where the kernel cannot be asked, and for a connection that has ended or is being closed.
+func (c *Conn) Drifted() bool {
+	if c.Dead() || c.state.Load() != stateOpen || c.retired.Load() || c.wroteShut.Load() || c.readShut.Load() {
+		return false
+	}
+	info, ok := c.info()
+	return ok && info.State != sys.Established && !c.Dead() && c.state.Load() == stateOpen
 }

@@ -72,7 +72,7 @@ type entry struct {
 
 func newBook(s *settings, l pool.Limits, bare bool) *book {
 	b := &book{
-		name: s.name, observer: s.observer, start: time.Now(), bare: bare,
+		name: s.name, start: time.Now(), bare: bare,
 		cuts: s.cuts, entries: map[uint64]*entry{}, causes: map[conn.Cause]uint64{}, suspects: map[string]int64{}, generation: 1,
 	}
 	b.limits.Store(&l)

@@ -12,12 +12,13 @@ import (
 
 	"herz.example/herz/conn"
 	"herz.example/herz/guard"
+	"herz.example/herz/pool"
 )
 
 // cuts counts the results that were cut short while their rows were read, and whose error nobody looked at.
 type cuts struct {
 	pool string
-	log  *chronicler // nil: nothing is logged
+	log  *pool.Log // nil: nothing is logged
 
 	// mu guards what follows. Nothing is called under it.
 	mu    sync.Mutex
@@ -54,9 +55,10 @@ func (c *cuts) unseen(site string, d conn.Death) {
 	}
 	at.Count++
 	at.Last, at.Death = now, d
+	told := *at
 	c.mu.Unlock()
 	if c.log != nil {
-		c.log.unasked(now, site, d)
+		c.log.Unasked(told)
 	}
 }
 

@@ -47,7 +47,9 @@ func openGuarded(inner driver.Connector, s *settings, facts Driver) (*sql.DB, er
 	c.book.db = db
 	c.book.maxIdle = s.maxIdle
 	c.book.apply(limits)
-	enroll(db, &View{book: c.book, cuts: s.cuts})
+	view := &View{book: c.book, cuts: s.cuts}
+	c.book.observer = pool.Bind(s.observer, view)
+	enroll(db, view)
 	c.book.tell(pool.Event{Kind: pool.PoolCreated})
 	return db, nil
 }

@@ -47,7 +47,7 @@ func TestLostConnectionIsAWarningWithItsFacts(t *testing.T) {
 		s.hangUp()
 		s.awaitDeaths(t)
 		eventually(t, "ten lines", func() bool { return strings.Count(out.String(), "connection lost") == 10 })
-		for _, fact := range []string{"pool=orders", "cause=peer_fin", "peer=" + s.listener.Addr().String(), "bytes_sent=", "phase=", "level=WARN"} {
+		for _, fact := range []string{"pool=orders", "cause=peer_fin", "peer=" + s.listener.Addr().String(), "bytes_sent=", "phase=", "retry_safe=true", "hint=", "level=WARN"} {
 			if !strings.Contains(out.String(), fact) {
 				t.Errorf("no %s in %s", fact, out)
 			}

@@ -45,9 +45,11 @@ func WithMaxIdle(n int) Option { return func(s *settings) { s.maxIdle = n } }
 // [OpenConnector], whose caller owns the dial hook.
 func WithGuard(o guard.Options) Option { return func(s *settings) { s.guard = o } }
 
-// WithObserver is told of the events of the database: ConnectionCreated, ConnectionReady, ConnectionClosed, Heartbeat
-// and LimitsChanged in guarded mode, all kinds in pooled mode.
-func WithObserver(o pool.Observer) Option { return func(s *settings) { s.observer = o } }
+// WithObserver is told of the events of the database: all kinds in pooled mode; in guarded mode those of the pool and its connections, heartbeats
+// and LimitsChanged, but of no loan, because database/sql tells of none. It may be given more than once.
+func WithObserver(o pool.Observer) Option {
+	return func(s *settings) { s.observer = pool.Tee(s.observer, o) }
+}
 
 // WithLogger takes the warnings: one line for each connection that ended without our deciding it, at most ten a second, the rest
 // counted. Absent or nil: slog.Default, as it is when the database is opened. slog.New(slog.DiscardHandler) turns them off.
@@ -66,8 +68,8 @@ func newSettings(name string, opts []Option) (*settings, error) {
 		s.log = slog.Default()
 	}
 	if s.log.Handler() != slog.DiscardHandler {
-		c := &chronicler{log: s.log, next: s.observer}
-		s.observer, s.cuts.log = c, c
+		c := pool.NewLog(s.log)
+		s.observer, s.cuts.log = pool.Tee(c, s.observer), c
 	}
 	if s.limits.HeartbeatTimeout < 0 {
 		return nil, fmt.Errorf("herz/herzsql: HeartbeatTimeout is %v; every wait needs a bound", s.limits.HeartbeatTimeout)

@@ -53,8 +53,9 @@ func openPooled(inner driver.Connector, s *settings, facts Driver) (*sql.DB, err
 		return nil, err
 	}
 	c := &pooled{inner: inner, facts: facts, asker: a, start: time.Now(), cuts: wraps, ready: make(chan struct{})}
+	seen := &promised{name: s.name}
 	p, err := pool.New(pool.Config[*phys]{
-		Name: s.name, Limits: s.limits, Observer: s.observer,
+		Name: s.name, Limits: s.limits, Observer: pool.Bind(s.observer, seen),
 		Dial:  c.dial,
 		Close: func(_ context.Context, p *phys) error { return p.inner.Close() },
 		Ping:  c.ping,
@@ -71,7 +72,9 @@ func openPooled(inner driver.Connector, s *settings, facts Driver) (*sql.DB, err
 	// Nothing is ever kept by database/sql, see leaseConn.IsValid. Its own limit stays off: it would hand connections
 	// out at random, and dial under a context that has no end.
 	c.db.SetMaxIdleConns(-1)
-	enroll(c.db, &View{pool: p, db: c.db, cuts: s.cuts})
+	view := &View{pool: p, db: c.db, cuts: s.cuts}
+	seen.view.Store(view)
+	enroll(c.db, view)
 	return c.db, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"herz.example/herz/conn"
+	"herz.example/herz/guard"
 	"herz.example/herz/pool"
 )
 
@@ -147,6 +148,30 @@ func (v *View) Stats() pool.Stats {
 		s := v.db.Stats()
 		return pool.Stats{Open: s.OpenConnections, Idle: s.Idle, InUse: s.InUse, Waits: unsigned(s.WaitCount), WaitTime: s.WaitDuration}
 	}
+}
+
+// Drift is how many connections are taken for open that are not, as the kernel says; see [pool.Pool.Drift]. 0 for a database that Herz did not open.
+func (v *View) Drift() int {
+	switch {
+	case v.pool != nil:
+		return v.pool.Drift()
+	case v.book != nil:
+		return v.book.drift()
+	default:
+		return 0
+	}
+}
+
+func (b *book) drift() int {
+	b.mu.Lock()
+	all := make([]*guard.Conn, 0, len(b.entries))
+	for _, e := range b.entries {
+		if e.g != nil && e.cause.Load() == 0 {
+			all = append(all, e.g)
+		}
+	}
+	b.mu.Unlock()
+	return pool.Drifted(all)
 }
 
 // Snapshot lists the open connections, oldest first.

@@ -63,7 +63,7 @@ func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
 			return l, nil
 		}
 	}
-	if p.told {
+	if p.told || p.calls != nil {
 		return p.acquireObserved(ctx)
 	}
 	return p.acquireSlow(ctx)
@@ -92,8 +92,7 @@ func (p *Pool[T]) TryAcquire() (Lease[T], bool) {
 		p.mu.Unlock()
 		switch l, v := p.lend(e); v {
 		case fit:
-			p.emitLent(l, 0)
-			return l, true
+			return p.lent(context.Background(), l, 0), true
 		case suspect:
 			return Lease[T]{}, false // what lies behind it was silent for as long
 		case unfit:

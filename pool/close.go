@@ -26,6 +26,9 @@ func (p *Pool[T]) bury(e *entry[T], w conn.Word, cause conn.Cause, err error) bo
 	p.mu.Lock()
 	p.leftLocked(e, w)
 	p.recordLocked(death)
+	if w.State() == conn.InUse && e.diedBeforeLoan() {
+		p.books.deadLent++
+	}
 	if w.State() != conn.Idle { // for idle ones it was noted when they were taken out of the store
 		p.oweLocked(cause, 1)
 	}
@@ -89,6 +92,17 @@ func (p *Pool[T]) deathOf(e *entry[T], w conn.Word, cause conn.Cause, err error)
 	}
 	d.ID, d.Pool = e.id, p.cfg.Name
 	return d
+}
+
+// diedBeforeLoan reports whether e, which is lent, had ended when it was: the promise of this package is that it never is. The ages are those of
+// the socket and of the connection, which is the younger of the two, and the loan's time is up to a tick early: so none is blamed that died in
+// its user's hands.
+func (e *entry[T]) diedBeforeLoan() bool {
+	if e.guard == nil {
+		return false
+	}
+	d, dead := e.guard.Death()
+	return dead && !d.Cause.Ours() && int64(d.Age) < e.stamp.Load()-e.born
 }
 
 // closer closes e, and then those that wait to be closed.

@@ -31,6 +31,7 @@ type entry[T any] struct {
 	jitter   float64 // share of MaxLifetimeJitter that is taken off its lifetime, drawn once
 	peer     string
 	rtt      atomic.Int64
+	lentAt   atomic.Int64 // exact begin of the present lease, where an observer is called
 	identity atomic.Pointer[string]
 	holder   stack
 	spare    *waiter[T] // see retire; its owner's
@@ -42,11 +43,11 @@ type entry[T any] struct {
 	index      int  // in Pool.all
 	closing    conn.Cause
 	check      *check
-	asked      bool                // it is to say again who it is, although it is not yet time for a heartbeat
-	doomed     conn.Cause          // shared mode: why it takes no more leases
-	lending    bool                // a pump is looking at it
-	tickets    map[uint64]struct{} // shared mode: leases that are out
-	leakSeen   uint64              // number of the lease that was last reported as long held
+	asked      bool             // it is to say again who it is, although it is not yet time for a heartbeat
+	doomed     conn.Cause       // shared mode: why it takes no more leases
+	lending    bool             // a pump is looking at it
+	tickets    map[uint64]int64 // shared mode: leases that are out, and since when; see lentAt
+	leakSeen   uint64           // number of the lease that was last reported as long held
 }
 
 // settle computes the end of the connection's lifetime under r.

@@ -8,7 +8,7 @@ import (
 )
 
 // Observer is told what happens in a pool. Observe is called on the goroutine where the event happens, with no lock of
-// the pool held; it must be quick and must not call the pool.
+// the pool held; it must be quick, and of the pool may call only what [Source] has.
 type Observer interface{ Observe(Event) }
 
 // Selective is an observer that may do without the events of loans: CheckOutStarted, CheckedOut, CheckOutFailed and CheckedIn. They are by far the
@@ -17,12 +17,6 @@ type Observer interface{ Observe(Event) }
 type Selective interface {
 	Observer
 	WantsLoans() bool
-}
-
-// wantsLoans reports whether o is to be told of each loan.
-func wantsLoans(o Observer) bool {
-	s, ok := o.(Selective)
-	return o != nil && (!ok || s.WantsLoans())
 }
 
 // Event is one thing that happened in a pool. Which fields are set depends on Kind.
@@ -40,6 +34,16 @@ type Event struct {
 	Reused     bool          // of a CheckedOut: the connection had been lent before
 	Held       bool          // of a Leaked: the lease is long held, not lost
 	Stack      string        // of a Leaked: where the lease was taken, empty when it was not sampled; of a Misused: where that happened
+}
+
+// Source is a pool as those see it who only look. [Pool] is one, and so is what herzsql.Source gives. The methods may be called from any
+// goroutine, also after the pool is closed, and do not block.
+type Source interface {
+	Name() string
+	Stats() Stats
+	Snapshot() []ConnInfo
+	Deaths() []conn.Death
+	Limits() Limits
 }
 
 // LimitsChange is the pool's limits before and after a change.
@@ -74,6 +78,11 @@ var kindNames = [numKinds]string{
 	"none", "pool_created", "pool_ready", "pool_cleared", "pool_closed", "connection_created", "connection_ready", "connection_closed",
 	"check_out_started", "checked_out", "check_out_failed", "checked_in", "heartbeat", "leaked", "limits_changed",
 	"misused",
+}
+
+// ofLoans reports whether the kind tells of a loan.
+func (k EventKind) ofLoans() bool {
+	return k == CheckOutStarted || k == CheckedOut || k == CheckOutFailed || k == CheckedIn
 }
 
 // String gives the kind's name as it stands in logs and JSON.

@@ -11,7 +11,7 @@ import (
 // the lease is lost: that is a proof and no guess, because whoever wants to return it needs a copy.
 type handle struct {
 	cleanup runtime.Cleanup
-	_       *byte // a type with pointers is never put into a block with others, so that the collector sees each on its own
+	memo    any // what the observer remembers of the lease. A type with pointers is never put into a block with others, so that the collector sees each on its own
 }
 
 // lost names the lease that a handle stood for, without keeping the handle alive.
@@ -25,6 +25,14 @@ func (p *Pool[T]) watch(e *entry[T], seq uint64) *handle {
 	h := &handle{}
 	h.cleanup = runtime.AddCleanup(h, func(l lost[T]) { l.e.pool.leaked(l) }, lost[T]{e, seq})
 	return h
+}
+
+// remembered is what the observer remembers of the lease.
+func (h *handle) remembered() any {
+	if h == nil {
+		return nil
+	}
+	return h.memo
 }
 
 // returned ends the watch of a lease.

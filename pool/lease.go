@@ -75,8 +75,7 @@ func (l Lease[T]) Release() {
 		return
 	}
 	p := e.pool
-	if !p.plain {
-		p.releaseFull(l)
+	if !p.plain && p.releaseFull(l) {
 		return
 	}
 	w := e.cell.Load()
@@ -145,8 +144,8 @@ func (l Lease[T]) Discard(cause error) {
 		p.misused(l, "discarded")
 		return
 	}
+	p.emitReturned(l, cause)
 	l.h.returned()
-	p.emitReturned(e)
 	if !p.bury(e, w, causeOf(cause), cause) {
 		p.misused(l, "discarded")
 	}
@@ -161,30 +160,35 @@ func causeOf(err error) conn.Cause {
 	return conn.Error
 }
 
-// releaseFull is Release where an observer wants to know, or there is a reset, or several leases a connection.
-func (p *Pool[T]) releaseFull(l Lease[T]) {
+// releaseFull is Release where an observer wants to know, or there is a reset, or several leases a connection. False: the observer knows, and the short
+// way is open.
+func (p *Pool[T]) releaseFull(l Lease[T]) bool {
 	if p.shared {
 		if !p.releaseShared(l, nil) {
 			p.misused(l, "returned")
 		}
-		return
+		return true
 	}
 	e := l.e
 	w := e.cell.Load()
 	if !returns(w, l.seq) {
 		p.misused(l, "returned")
-		return
+		return true
 	}
-	p.emitReturned(e)
+	p.emitReturned(l, nil)
+	if p.swift {
+		return false
+	}
 	e.touch(p.now())
 	if p.cfg.Reset == nil || !e.keeps(p.rules.Load(), w) {
 		p.giveBack(l, w)
-		return
+		return true
 	}
 	l.h.returned()
 	if !p.startCheck(e, w, resetting) {
 		p.misused(l, "returned")
 	}
+	return true
 }
 
 // misused counts and reports a lease that was used or returned after its end.

@@ -34,6 +34,8 @@ type Pool[T any] struct {
 	cfg    Config[T]
 	shared bool // Config.Shares is set: one connection takes several leases
 	told   bool // an observer wants the events of loans
+	swift  bool // nothing but an observer stands between a loan and the short way
+	calls  LoanObserver
 	plain  bool // nobody wants them, there is no reset, and one lease a connection: the short ways out and back are open
 
 	rules   atomic.Pointer[rules] // limits and generation in force; replaced whole, under mu
@@ -93,6 +95,7 @@ type books struct {
 	timeouts    uint64
 	cancels     uint64
 	refused     uint64
+	deadLent    uint64
 	dials       uint64
 	dialErrors  uint64
 	lastDialErr error
@@ -129,9 +132,8 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 	if cfg.Name == "" {
 		cfg.Name = DefaultPool
 	}
-	told := wantsLoans(cfg.Observer)
 	p := &Pool[T]{
-		cfg: cfg, shared: cfg.Shares != nil, told: told, plain: !told && cfg.Reset == nil && cfg.Shares == nil,
+		cfg: cfg, shared: cfg.Shares != nil, swift: cfg.Reset == nil && cfg.Shares == nil,
 		slots:  make([]slot[T], min(runtime.GOMAXPROCS(0), 64)),
 		coarse: coarse{epoch: time.Now(), kick: make(chan struct{}, 1)}, done: make(chan struct{}), backends: map[string]*backend{},
 	}
@@ -140,6 +142,9 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 	}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.rules.Store(p.rulesOf(limits, 1, conn.Generation))
+	p.cfg.Observer = Bind(cfg.Observer, p)
+	p.told, p.calls = wantsLoans(p.cfg.Observer), loansOf(p.cfg.Observer)
+	p.plain = p.swift && !p.told && p.calls == nil
 	p.tracing.Store(limits.LeakAfter > 0)
 	p.emit(Event{Kind: PoolCreated})
 	p.emit(Event{Kind: PoolReady})

@@ -177,9 +177,9 @@ func (p *Pool[T]) grantLocked(e *entry[T], old conn.Word) (h handover[T], moved 
 	if p.shared {
 		p.backoff = backoff{}
 		if e.tickets == nil {
-			e.tickets = map[uint64]struct{}{}
+			e.tickets = map[uint64]int64{}
 		}
-		e.tickets[next.Seq()] = struct{}{}
+		e.tickets[next.Seq()] = p.sinceLocked()
 	}
 	return handover[T]{w, grant[T]{e: e, seq: next.Seq()}}, true
 }

@@ -31,7 +31,7 @@ func (p *Pool[T]) statsLocked() Stats {
 	s := Stats{
 		Name: p.cfg.Name, Generation: p.rules.Load().generation, Waiting: p.queue.n, Acquires: b.leases, Waits: b.waits, WaitTimeouts: b.timeouts,
 		WaitCancels: b.cancels, WaitRefused: b.refused, WaitTime: time.Duration(p.waitTime.Load()), Dials: b.dials, DialErrors: b.dialErrors,
-		Heartbeats: p.beats.Load(), HeartbeatErrs: p.missed.Load(), Misuses: p.misuses.Load(), Closed: map[conn.Cause]uint64{},
+		Heartbeats: p.beats.Load(), HeartbeatErrs: p.missed.Load(), Misuses: p.misuses.Load(), DeadLent: b.deadLent, Closed: map[conn.Cause]uint64{},
 	}
 	for _, e := range p.all {
 		w := e.cell.Load()

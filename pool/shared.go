@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"math/rand/v2"
 
 	"herz.example/herz/conn"
@@ -23,7 +24,7 @@ func (p *Pool[T]) releaseShared(l Lease[T], fault error) bool {
 	if !p.heldShared(l) {
 		return false
 	}
-	p.emitReturned(l.e)
+	p.emitReturned(l, fault)
 	return p.endShared(l, fault)
 }
 
@@ -244,6 +245,5 @@ func (p *Pool[T]) tryShared() (Lease[T], bool) {
 	}
 	p.retire(w, g.e)
 	l := p.begin(g.e, g.seq, p.now())
-	p.emitLent(l, 0)
-	return l, true
+	return p.lent(context.Background(), l, 0), true
 }

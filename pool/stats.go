@@ -36,6 +36,7 @@ type Stats struct {
 	Heartbeats    uint64        // heartbeats and pings made
 	HeartbeatErrs uint64        // of these: failed
 	Misuses       uint64        // leases used or returned twice
+	DeadLent      uint64        // connections that had ended when they were lent, as far as their guard tells; 0 is the pool's promise
 	Closed        map[conn.Cause]uint64
 }
 
