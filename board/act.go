@@ -235,8 +235,9 @@ func origin(r *http.Request) string {
 }
 
 // cut shortens what a caller sent before it is remembered.
-func cut(text string) string {
-	const most = 100
+func cut(text string) string { return shorten(text, 100) }
+
+func shorten(text string, most int) string {
 	if r := []rune(text); len(r) > most {
 		return string(r[:most]) + "…"
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"herz.example/herz/ceiling"
 	"herz.example/herz/conn"
 	"herz.example/herz/pool"
 )
@@ -42,6 +43,10 @@ type Config struct {
 	MaxWatchers int
 	// MaxConns is the greatest number of connections listed for one source; the others are counted as left out. 0: 2,000.
 	MaxConns int
+
+	// Learner tells the board after how long idle connections are closed by somebody else. It has to be an observer of the pools, too. Nil: the board does not
+	// show that.
+	Learner *ceiling.Learner
 
 	// Token lets callers who bear it act on the sources that are a [Controller], and see the board from other machines where Authorize is
 	// nil. It is made by [NewToken]. Zero: nobody.
@@ -89,6 +94,7 @@ type Board struct {
 	hub       hub
 	shutdowns shutdowns
 	audit     audit
+	journal   journal
 
 	// mu guards shown and added. No source is called under it.
 	mu    sync.RWMutex

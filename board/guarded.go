@@ -11,7 +11,7 @@ const guardedName = "guarded sockets"
 func guardedSockets(maxConns int) (sourceJSON, bool) {
 	s := sourceJSON{
 		Name: guardedName, Kind: "guarded", Stats: statsJSON{Closed: map[string]uint64{}},
-		Conns: []connJSON{}, Deaths: []deathJSON{}, Unasked: []unaskedJSON{},
+		Conns: []connJSON{}, Deaths: []deathJSON{}, Unasked: []unaskedJSON{}, Learned: []lessonJSON{},
 	}
 	for _, g := range guard.Live() {
 		i := g.Info()

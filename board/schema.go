@@ -13,7 +13,23 @@ type snapshotJSON struct {
 	Process       processJSON  `json:"process"`
 	Control       controlJSON  `json:"control"`
 	Sources       []sourceJSON `json:"sources"`
-	Audit         []auditJSON  `json:"audit"` // newest first
+	Audit         []auditJSON  `json:"audit"`  // newest first
+	Events        []eventJSON  `json:"events"` // newest first; of pools that have the board as an observer
+}
+
+type eventJSON struct {
+	ID      uint64         `json:"id"`
+	At      string         `json:"at"` // RFC 3339
+	Pool    string         `json:"pool"`
+	Kind    string         `json:"kind"`
+	Conn    uint64         `json:"conn"` // 0: about none
+	Cause   string         `json:"cause"`
+	Seconds float64        `json:"seconds"`
+	Error   string         `json:"error"`
+	Stack   string         `json:"stack"`  // of a lease that was lost, held for long or misused
+	Death   *deathJSON     `json:"death"`  // of a connection that ended; else null
+	Before  map[string]any `json:"before"` // limits that were changed; else null
+	After   map[string]any `json:"after"`
 }
 
 type controlJSON struct {
@@ -40,6 +56,18 @@ type sourceJSON struct {
 	ConnsLeftOut int           `json:"conns_left_out"`
 	Deaths       []deathJSON   `json:"deaths"`
 	Unasked      []unaskedJSON `json:"unasked"`
+	Learned      []lessonJSON  `json:"learned"` // where the board has a Learner
+}
+
+type lessonJSON struct {
+	Peer           string   `json:"peer"`
+	CeilingSeconds float64  `json:"ceiling_seconds"`
+	SpreadSeconds  float64  `json:"spread_seconds"`
+	Agree          int      `json:"agree"`
+	Of             int      `json:"of"`
+	Known          []string `json:"known"`
+	AdvisedSeconds float64  `json:"advised_seconds"`
+	LimitSeconds   float64  `json:"limit_seconds"` // 0: nothing was set because of it
 }
 
 type statsJSON struct {
@@ -66,6 +94,7 @@ type statsJSON struct {
 	Heartbeats        uint64            `json:"heartbeats"`
 	HeartbeatErrors   uint64            `json:"heartbeat_errors"`
 	Misuses           uint64            `json:"misuses"`
+	DeadLent          uint64            `json:"dead_lent"`
 	Closed            map[string]uint64 `json:"closed"` // by cause
 }
 
@@ -119,6 +148,7 @@ type deathJSON struct {
 	Cause       string  `json:"cause"`
 	Ours        bool    `json:"ours"`
 	Words       string  `json:"words"`
+	Hint        string  `json:"hint"` // what to change; empty where there is nothing to say
 	AgeSeconds  float64 `json:"age_seconds"`
 	IdleSeconds float64 `json:"idle_seconds"`
 	Phase       string  `json:"phase"`

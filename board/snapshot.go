@@ -19,11 +19,14 @@ func (b *Board) snapshot() snapshotJSON {
 	s := snapshotJSON{
 		Schema: schemaVersion, Now: now.UTC().Format(time.RFC3339Nano), UptimeSeconds: now.Sub(b.born).Seconds(),
 		EverySeconds: b.cfg.Every.Seconds(), Process: process(), Control: b.control(), Sources: []sourceJSON{}, Audit: b.audit.newest(auditInSnapshot),
+		Events: b.journal.newest(journalShown),
 	}
 	all := b.entries()
+	learned := b.learned()
 	for i, ref := range refs(all) {
 		src := fromSource(all[i].src, b.cfg.MaxConns)
 		src.ID, src.Ref = all[i].id, ref
+		src.Learned = append(src.Learned, learned[src.Name]...)
 		if _, err := all[i].controller(); err == nil {
 			src.Controllable = true
 		}
@@ -38,6 +41,21 @@ func (b *Board) snapshot() snapshotJSON {
 	return s
 }
 
+// learned are the lessons by the names of pools.
+func (b *Board) learned() map[string][]lessonJSON {
+	if b.cfg.Learner == nil {
+		return nil
+	}
+	byPool := map[string][]lessonJSON{}
+	for _, l := range b.cfg.Learner.Lessons() {
+		byPool[l.Pool] = append(byPool[l.Pool], lessonJSON{
+			Peer: l.Peer, CeilingSeconds: l.Ceiling.Seconds(), SpreadSeconds: l.Spread.Seconds(), Agree: l.Agree, Of: l.Of,
+			Known: append([]string{}, l.Known...), AdvisedSeconds: l.Advised().Seconds(), LimitSeconds: l.Limit.Seconds(),
+		})
+	}
+	return byPool
+}
+
 // process is what does not change. A host whose name cannot be asked is shown without one.
 var process = sync.OnceValue(func() processJSON {
 	host, _ := os.Hostname()
@@ -48,7 +66,7 @@ func fromSource(src Source, maxConns int) sourceJSON {
 	limits := fromLimits(src.Limits())
 	s := sourceJSON{
 		Name: src.Name(), Kind: "pool", Stats: fromStats(src.Stats()), Limits: &limits,
-		Conns: []connJSON{}, Deaths: []deathJSON{}, Unasked: []unaskedJSON{},
+		Conns: []connJSON{}, Deaths: []deathJSON{}, Unasked: []unaskedJSON{}, Learned: []lessonJSON{},
 	}
 	infos := src.Snapshot()
 	if len(infos) > maxConns {
@@ -81,7 +99,7 @@ func fromStats(s pool.Stats) statsJSON {
 		Leases: s.Leases, Dialing: s.Dialing, Waiting: s.Waiting, OldestWaitSeconds: s.OldestWait.Seconds(),
 		Acquires: s.Acquires, Waits: s.Waits, WaitTimeouts: s.WaitTimeouts, WaitCancels: s.WaitCancels, WaitRefused: s.WaitRefused,
 		WaitSeconds: s.WaitTime.Seconds(), Dials: s.Dials, DialErrors: s.DialErrors, LastDialError: s.LastDialError,
-		Heartbeats: s.Heartbeats, HeartbeatErrors: s.HeartbeatErrs, Misuses: s.Misuses, Closed: closed,
+		Heartbeats: s.Heartbeats, HeartbeatErrors: s.HeartbeatErrs, Misuses: s.Misuses, DeadLent: s.DeadLent, Closed: closed,
 	}
 }
 
@@ -106,7 +124,7 @@ func fromConn(i pool.ConnInfo) connJSON {
 
 func fromDeath(d conn.Death) deathJSON {
 	j := deathJSON{
-		ID: d.ID, Peer: d.Peer, Cause: d.Cause.String(), Ours: d.Cause.Ours(), Words: d.Cause.Sentence(),
+		ID: d.ID, Peer: d.Peer, Cause: d.Cause.String(), Ours: d.Cause.Ours(), Words: d.Cause.Sentence(), Hint: d.Cause.Hint(),
 		AgeSeconds: d.Age.Seconds(), IdleSeconds: d.Idle.Seconds(), Phase: d.Phase, BytesSent: d.BytesSent, Errno: int(d.Errno), Detail: d.Detail,
 	}
 	if d.Errno != 0 {

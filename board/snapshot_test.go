@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"testing"
+	"time"
 
 	"herz.example/herz/board"
+	"herz.example/herz/ceiling"
 	"herz.example/herz/conn"
 	"herz.example/herz/guard"
+	"herz.example/herz/pool"
 )
 
 var update = flag.Bool("update", false, "write testdata/snapshot.json anew")
@@ -194,4 +198,25 @@ func source(t *testing.T, snap map[string]any, name string) map[string]any {
 	}
 	t.Fatalf("%q is not among the sources", name)
 	return nil
+}
+
+func TestBoardShowsWhatWasLearnedOfIdleConnections(t *testing.T) {
+	learner := ceiling.New(ceiling.Config{Logger: slog.New(slog.DiscardHandler)})
+	src := &still{name: "orders"}
+	told := learner.Bind(src)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for range 5 {
+		told.Observe(pool.Event{Kind: pool.ConnectionClosed, At: at, Death: &conn.Death{Peer: "db:3306", Cause: conn.PeerFIN, Phase: "idle", Idle: 350 * time.Second}})
+		at = at.Add(time.Minute)
+	}
+	got := snapshot(t, board.New(board.Config{Sources: []board.Source{src, &still{name: "users"}}, Learner: learner}))
+	sources := got["sources"].([]any)
+	lessons := sources[0].(map[string]any)["learned"].([]any)
+	if len(lessons) != 1 || len(sources[1].(map[string]any)["learned"].([]any)) != 0 {
+		t.Fatalf("lessons %v, and of a pool of which nothing was learned %v", lessons, sources[1].(map[string]any)["learned"])
+	}
+	l := lessons[0].(map[string]any)
+	if l["peer"] != "db:3306" || l["ceiling_seconds"] != 350.0 || l["advised_seconds"] != 280.0 || l["agree"] != 5.0 || l["of"] != 5.0 || l["limit_seconds"] != 0.0 || len(l["known"].([]any)) != 1 {
+		t.Errorf("%v", l)
+	}
 }

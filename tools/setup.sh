@@ -37,6 +37,8 @@ missing() {
 	have pgbouncer || echo "pgbouncer: PgBouncer, a pooler before PostgreSQL"
 	have nft || echo "nftables: nft, for black holes"
 	{ have ip && have ss; } || echo "iproute2: ip and ss, for network namespaces"
+	{ have prometheus && have promtool; } || echo "prometheus: Prometheus, for the alert rules"
+	have prometheus-pushgateway || echo "prometheus-pushgateway: Pushgateway, for short jobs"
 	{ have chromium || have google-chrome; } || echo "chromium: browser, for the tests of the pages"
 	have_node || echo "nodejs npm: Node.js $node_min or newer with npm, for building the pages"
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"herz.example/herz/conn"
+	"herz.example/herz/signal"
 )
 
 // TestGeneratedStates compares docs/states.md with the table of legal moves.
@@ -65,8 +66,32 @@ func TestGeneratedDependencies(t *testing.T) {
 	same(t, "docs/deps.txt", []byte(strings.Join(deps, "\n")+"\n"))
 }
 
+// TestGeneratedMetrics compares docs/metrics.md with the list of metrics.
+func TestGeneratedMetrics(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString("# Metrics\n\nGenerated from package `signal` by `make generate`. Edit the list there, not this file.\n\n")
+	b.WriteString("`herzotel` tells OpenTelemetry these metrics, and `herzprom` Prometheus the same, as the usual translation spells them. Names that begin with `db.` are those of the semantic conventions (1.43), where they have the status *Development*; ")
+	b.WriteString("those that begin with `herz.` have no word there. Every one has the attribute `" + signal.PoolName + "`, for Prometheus `" + signal.PrometheusLabel(signal.PoolName) + "`, ")
+	b.WriteString("and those in the last column; there is none for a connection, a peer or a query. Times are in seconds. `herzprom` also exports `herz_pool_active_connections`, which is the count of the state `used`.\n\n")
+	b.WriteString("| metric | for Prometheus | unit | kind | what it says | further attributes |\n|---|---|---|---|---|---|\n")
+	kinds := map[signal.Kind]string{signal.UpDown: "number", signal.Highest: "greatest", signal.Counter: "counter", signal.Histogram: "histogram"}
+	for _, m := range signal.Metrics() {
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s |", m.Name, m.Prometheus(), m.Unit, kinds[m.Kind], m.Help)
+		for i, a := range m.Attributes {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(&b, " `%s`", a)
+		}
+		b.WriteString(" |\n")
+	}
+	b.WriteString("\nOf pools with one name in one process *numbers* and *counters* add up and of *greatest* the greatest counts. The reasons of `" + signal.Closed + "` are the causes of [states.md](states.md); all of them are exported from the start, so that an alert sees the first.\n")
+	fmt.Fprintf(&b, "\nThe histograms of waits, uses, dials and heartbeats have the bounds %v seconds; that of the idle age at death %v, dense where hops between close connections.\n", signal.Seconds(), signal.IdleSeconds())
+	same(t, "docs/metrics.md", b.Bytes())
+}
+
 // public are the packages whose exported API is listed in api/.
-var public = []string{"conn", "registry", "guard", "pool", "herzsql", "board", "herztest", "herzconfig", "herzmysql", "herzpgx", "herzpq", "herzredis"}
+var public = []string{"conn", "registry", "guard", "pool", "herzsql", "board", "herztest", "signal", "ceiling", "herzconfig", "herzmysql", "herzotel", "herzpgx", "herzpq", "herzprom", "herzredis"}
 
 // TestGeneratedAPI compares api/*.txt with the exported declarations, so that a changed API is a changed line in review.
 func TestGeneratedAPI(t *testing.T) {

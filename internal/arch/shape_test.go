@@ -20,13 +20,15 @@ var arrows = map[string][]string{
 	"guard":           {"conn", "registry", "internal/sys"},
 	"pool":            {"conn", "guard"},
 	"herzsql":         {"conn", "guard", "pool"},
-	"board":           {"conn", "guard", "pool"},
+	"board":           {"ceiling", "conn", "guard", "pool"},
 	"herztest":        {"conn", "guard", "pool"},
+	"signal":          {"conn", "pool"},
+	"ceiling":         {"conn", "pool"},
 }
 
 // modules are the nested modules, which never see the root's internal packages.
 var modules = []string{
-	"bench", "herzconfig", "herzmysql", "herzpgx", "herzpq", "herzredis", "cmd/herz", "conformance", "e2e", "examples", "faultlab",
+	"bench", "herzconfig", "herzmysql", "herzotel", "herzpgx", "herzpq", "herzprom", "herzredis", "cmd/herz", "conformance", "e2e", "examples", "faultlab",
 }
 
 func TestImportsPointOneWay(t *testing.T) {

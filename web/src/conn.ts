@@ -12,6 +12,7 @@ export interface Tile {
   cause: string; // why it is unfit or gone; empty when it is well
   facts: Fact[]; // more for its card
   note: string;
+  ceiling?: number | undefined; // idle age at which something closes it, seconds
 }
 
 export interface Fact {

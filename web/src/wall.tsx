@@ -1,6 +1,6 @@
 import { useRef, useState } from "preact/hooks";
 import { Card } from "./card";
-import { fill, letterOf, lookOf, nameOf, type Tile, titleOf } from "./conn";
+import { fill, gone, letterOf, lookOf, nameOf, type Tile, titleOf } from "./conn";
 import { useSlots } from "./slots";
 
 interface Props {
@@ -51,6 +51,7 @@ export function Wall({ label, live, endings = [], stay = 20 }: Props) {
                 onClick={() => setOpen(t)}
               >
                 {t.state === "idle" && <span class="tile-bar" style={{ height: `${Math.round(fill(t.idle) * 100)}%` }} />}
+                {t.ceiling !== undefined && !gone(t) && <span class="tile-ceiling" style={{ bottom: `${Math.round(fill(t.ceiling) * 100)}%` }} />}
                 <span class="tile-letter" aria-hidden="true">
                   {letterOf(t)}
                 </span>

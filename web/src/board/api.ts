@@ -9,6 +9,23 @@ export interface Snapshot {
   control: Control;
   sources: Source[];
   audit: Act[];
+  events: Happening[];
+}
+
+// Happening is an event of a pool.
+export interface Happening {
+  id: number;
+  at: string;
+  pool: string;
+  kind: string;
+  conn: number;
+  cause: string;
+  seconds: number;
+  error: string;
+  stack: string;
+  death: Death | null;
+  before: Record<string, number | boolean> | null;
+  after: Record<string, number | boolean> | null;
 }
 
 export interface Control {
@@ -29,6 +46,19 @@ export interface Source {
   conns_left_out: number;
   deaths: Death[];
   unasked: Unasked[];
+  learned: Lesson[];
+}
+
+// Lesson is after how long something closes idle connections.
+export interface Lesson {
+  peer: string;
+  ceiling_seconds: number;
+  spread_seconds: number;
+  agree: number;
+  of: number;
+  known: string[];
+  advised_seconds: number;
+  limit_seconds: number;
 }
 
 // Unasked is a place in the program that read a result which was cut short, and did not look.
@@ -63,6 +93,7 @@ export interface Stats {
   heartbeats: number;
   heartbeat_errors: number;
   misuses: number;
+  dead_lent: number;
   closed: Record<string, number>;
 }
 
@@ -111,6 +142,7 @@ export interface Death {
   cause: string;
   ours: boolean;
   words: string;
+  hint: string;
   age_seconds: number;
   idle_seconds: number;
   phase: string;

@@ -9,6 +9,7 @@ import type { Snapshot } from "./api";
 import { Audit } from "./audit";
 import { type Hand, TokenBar } from "./control";
 import { Endings } from "./endings";
+import { Events } from "./events";
 import { next, type View } from "./history";
 import { Pool } from "./pool";
 
@@ -61,7 +62,7 @@ function whose(s: Snapshot): string {
 }
 
 function Shown({ view, token, onToken }: { view: View; token: string; onToken: (token: string) => void }) {
-  const { sources, control, audit } = view.snap;
+  const { sources, control, audit, events } = view.snap;
   const hand: Hand | undefined = control.by === "hook" || (control.by === "token" && token !== "") ? { token } : undefined;
   return (
     <>
@@ -77,6 +78,7 @@ function Shown({ view, token, onToken }: { view: View; token: string; onToken: (
         <Pool key={`${s.name}/${i}`} source={s} track={view.tracks[i]} now={view.snap.uptime_seconds} hand={hand} />
       ))}
       {(control.enabled || audit.length > 0) && <Audit acts={audit} />}
+      {events.length > 0 && <Events events={events} />}
       <Endings endings={view.endings} pools={[...new Set(sources.map((s) => s.name))]} />
     </>
   );

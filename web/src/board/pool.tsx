@@ -6,6 +6,7 @@ import { Wall } from "../wall";
 import type { Source } from "./api";
 import { Actions, type Hand } from "./control";
 import type { Track } from "./history";
+import { Learned } from "./learned";
 import { Table } from "./table";
 import { deadTile, liveTile } from "./tiles";
 import { Cut } from "./unasked";
@@ -27,7 +28,8 @@ interface Props {
 
 // Pool is one row of the board: numbers, wall and chart of one source.
 export function Pool({ source, track, now, hand }: Props) {
-  const live = source.conns.map(liveTile);
+  const ceilings = new Map(source.learned.map((l) => [l.peer, l.ceiling_seconds]));
+  const live = source.conns.map((c) => liveTile(c, ceilings.get(c.peer)));
   const endings = source.deaths.map(deadTile);
   const [table, setTable] = useState(false);
   return (
@@ -38,6 +40,7 @@ export function Pool({ source, track, now, hand }: Props) {
         {hand !== undefined && source.controllable && <Actions source={source} hand={hand} />}
       </div>
       <Numbers source={source} track={track} />
+      {source.learned.length > 0 && <Learned lessons={source.learned} />}
       {source.unasked.length > 0 && <Cut places={source.unasked} />}
       <div class="pool-body">
         <div class="pool-wall">
@@ -83,6 +86,7 @@ function Numbers({ source, track }: { source: Source; track: Track | undefined }
         {pool && <Number name="Waiting" value={count(s.waiting)} alarm={s.waiting > 0} />}
         {pool && <Number name="Oldest wait" value={s.waiting === 0 ? "–" : seconds(s.oldest_wait_seconds)} alarm={s.oldest_wait_seconds >= 1} />}
         {pool && <Number name="Loans / s" value={rate(track?.rate ?? 0)} />}
+        {s.dead_lent > 0 && <Number name="Lent dead" value={count(s.dead_lent)} alarm />}
         {pool && <Number name="Had to wait" value={count(s.waits)} />}
         {pool && <Number name="Ended" value={count(all)} note={hurt === 0 ? "" : `${count(hurt)} not by us`} />}
       </dl>

@@ -3,7 +3,8 @@ import { bytes, count, seconds } from "../format";
 import { stateOf } from "../states";
 import type { Conn, Death } from "./api";
 
-export function liveTile(c: Conn): Tile {
+// liveTile makes a tile of an open connection. Ceiling is the idle age at which something closes it, where that was learned.
+export function liveTile(c: Conn, ceiling?: number): Tile {
   const facts: Fact[] = [];
   const add = (name: string, value: string, there: boolean) => there && facts.push({ name, value });
   add("Held for", seconds(c.held_seconds), c.state === "in_use");
@@ -13,7 +14,8 @@ export function liveTile(c: Conn): Tile {
   add("Newest ping took", seconds(c.last_heartbeat_seconds), c.last_heartbeat_seconds > 0);
   add("Server", c.identity, c.identity !== "");
   add("Lent at", c.holder, c.holder !== "");
-  return { id: c.id, state: stateOf(c.state), peer: c.peer, age: c.age_seconds, idle: c.idle_seconds, cause: c.cause, facts, note: "" };
+  add("Closed by something when idle for", seconds(ceiling ?? 0), ceiling !== undefined);
+  return { id: c.id, state: stateOf(c.state), peer: c.peer, age: c.age_seconds, idle: c.idle_seconds, cause: c.cause, facts, note: "", ceiling };
 }
 
 export function deadTile(d: Death): Tile {
@@ -22,5 +24,6 @@ export function deadTile(d: Death): Tile {
   facts.push({ name: "Request", value: d.bytes_sent === 0 ? "no byte had left" : `${bytes(d.bytes_sent)} had left` });
   if (d.errno !== 0) facts.push({ name: "Kernel", value: `${d.errno_words} (${d.errno})` });
   facts.push({ name: "Decided by", value: d.ours ? "us" : "the peer, the path or the user" });
+  if (d.hint !== "") facts.push({ name: "To do", value: d.hint });
   return { id: d.id, state: "closed", peer: d.peer, age: d.age_seconds, idle: d.idle_seconds, cause: d.cause, facts, note: d.detail };
 }
