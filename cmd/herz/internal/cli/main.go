@@ -29,6 +29,7 @@ Usage:
   herz demo [flags]     see pools fail silently, and Herz not fail
   herz demo --help      its flags, with examples
   herz pool VERB        look at the pools of a running program, and change them
+  herz top [ADDR]       the same in a terminal, live
   herz config validate FILE...   say all that is wrong with a herz-config.yaml
   herz config schema    print the JSON Schema of herz-config.yaml
 `
@@ -46,12 +47,14 @@ func Main(ctx context.Context, s System) int {
 		code, err = runDemo(ctx, s, s.Args[1:])
 	case "pool":
 		code, err = runPool(ctx, s, s.Args[1:])
+	case "top":
+		code, err = runTop(ctx, s, s.Args[1:])
 	case "config":
 		code, err = runConfig(ctx, s, s.Args[1:])
 	case "help", "-h", "-help", "--help":
 		_, err = io.WriteString(s.Out, overview)
 	default:
-		err = fmt.Errorf("there is no command %q; the commands are \"herz demo\", \"herz pool\" and \"herz config\"", name)
+		err = fmt.Errorf("there is no command %q; the commands are \"herz demo\", \"herz pool\", \"herz top\" and \"herz config\"", name)
 		code = Usage
 	}
 	if errors.Is(err, errHelp) {

@@ -63,9 +63,13 @@ func serve(t *testing.T, control bool) *program {
 
 func (p *program) herz(args ...string) (code int, out, errs string) {
 	p.t.Helper()
-	var o, e screen
 	args = append([]string{"pool"}, args...)
-	args = append(args, "--addr", p.addr)
+	return p.run(append(args, "--addr", p.addr)...)
+}
+
+func (p *program) run(args ...string) (code int, out, errs string) {
+	p.t.Helper()
+	var o, e screen
 	code = cli.Main(p.t.Context(), cli.System{Args: args, Out: &o, Err: &e, In: strings.NewReader("yes\n"), Env: func(name string) string { return p.env[name] }})
 	if e := e.String(); code != cli.Good && (strings.Count(e, "\n") != 1 || !strings.HasPrefix(e, "herz: ")) || strings.Contains(o.String()+e, secret) {
 		p.t.Errorf("herz %v says %q", args, e)
