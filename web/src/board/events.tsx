@@ -20,11 +20,14 @@ export function Events({ events }: { events: Happening[] }) {
   const shown = events.filter((e) => `${e.pool} ${e.kind} ${wordsOf(e)}`.toLowerCase().includes(wanted.toLowerCase()));
   return (
     <section class="endings events" aria-label="What happened">
-      <div class="pool-head">
+      <div class="endings-head">
         <h2>What happened</h2>
-        <label class="quiet">
-          Filter <input type="search" value={wanted} onInput={(e) => setWanted((e.currentTarget as HTMLInputElement).value)} />
-        </label>
+        <div class="filters">
+          <label>
+            <span class="unseen">Text</span>
+            <input type="search" placeholder="Find pool, kind, words" value={wanted} onInput={(e) => setWanted(e.currentTarget.value)} />
+          </label>
+        </div>
       </div>
       {shown.length === 0 ? (
         <p class="hint">{events.length === 0 ? "Nothing yet." : "No event has that in its line."}</p>
@@ -44,6 +47,9 @@ function Row({ event: e }: { event: Happening }) {
     <li class="log-row">
       <span class="log-time" title={e.at}>
         {clock(new Date(e.at))}
+      </span>
+      <span class="act-mark" aria-hidden="true">
+        ·
       </span>
       <span class="log-text">
         <strong>{e.pool}</strong> {wordsOf(e)}
