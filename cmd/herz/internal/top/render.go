@@ -217,8 +217,8 @@ func (d *drawing) endings(src *Source) {
 			l = dim
 		}
 		text := fmt.Sprintf("  #%-8d %-14s %-22s idle %-8s age %-8s %s", e.ID, clean(e.Cause), clean(e.Peer), span(e.Idle), span(e.Age), clean(e.Words))
-		if e.Sent > 0 {
-			text += fmt.Sprintf(", %d bytes of a request sent", e.Sent)
+		if e.Sent > 0 && e.Phase == "processing" {
+			text += fmt.Sprintf(", %d bytes of a request had left", e.Sent)
 		}
 		if e.Detail != "" {
 			text += ": " + clean(e.Detail)

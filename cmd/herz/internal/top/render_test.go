@@ -15,7 +15,7 @@ func shop() *Snapshot {
 				ID: 1, Name: "orders", Limits: &Limits{MaxOpen: 10},
 				Stats:  Stats{Open: 5, Idle: 2, InUse: 1, Checking: 1, Stale: 1, Waiting: 3, OldestWait: 2.5, Acquires: 1000, Dials: 20, Closed: map[string]uint64{"peer_fin": 4, "max_idle": 2}},
 				Conns:  []Conn{{ID: 1, State: "idle", Idle: 0.1}, {ID: 2, State: "idle", Idle: 590}, {ID: 3, State: "in_use"}, {ID: 4, State: "checking"}, {ID: 5, State: "stale"}},
-				Deaths: []Death{{ID: 9, Peer: "db:3306", Cause: "peer_fin", Words: "the peer closed it", Idle: 300, Age: 4000, Sent: 7, Detail: "bye\x1b[2J"}},
+				Deaths: []Death{{ID: 9, Peer: "db:3306", Cause: "peer_fin", Words: "the peer closed it", Idle: 300, Age: 4000, Phase: "processing", Sent: 7, Detail: "bye\x1b[2J"}},
 			},
 			{ID: 2, Name: "a\x1b]0;evil\aname that is much too long for its column", Stats: Stats{LastDialError: "refused\r\nHTTP"}},
 		},
@@ -33,7 +33,7 @@ func TestScreenHasEachPoolsNumbersItsConnectionsAndWhyTheyEnded(t *testing.T) {
 	text := Render(shop(), before(), Screen{Width: 200})
 	for _, want := range []string{
 		"shop (42 on a) · up 1h01m · 03:04:05 UTC", "> orders                        1      2      1      1        5/10      3     2.5s     10.0      0.5      0.5",
-		"▁█U?!", "#9        peer_fin", "db:3306", "idle 5m0s", "age 1h06m", "7 bytes of a request sent",
+		"▁█U?!", "#9        peer_fin", "db:3306", "idle 5m0s", "age 1h06m", "7 bytes of a request had left",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)

@@ -77,6 +77,7 @@ type Death struct {
 	Words  string  `json:"words"`
 	Age    float64 `json:"age_seconds"`
 	Idle   float64 `json:"idle_seconds"`
+	Phase  string  `json:"phase"`
 	Sent   int64   `json:"bytes_sent"`
 	Detail string  `json:"detail"`
 }
