@@ -43,9 +43,8 @@ func (s *student) decide(name string, ceiling time.Duration, now pool.Limits) (n
 		next.MaxIdleTime = restored(now.MaxIdleTime, p.change.set.MaxIdleTime, p.change.before.MaxIdleTime)
 		next.HeartbeatEvery = restored(now.HeartbeatEvery, p.change.set.HeartbeatEvery, p.change.before.HeartbeatEvery)
 	}
-	advised := time.Duration(share * float64(ceiling))
-	if advised >= s.of.cfg.Floor {
-		next.MaxIdleTime = lower(next.MaxIdleTime, advised)
+	if limit := advised(ceiling); limit >= s.of.cfg.Floor {
+		next.MaxIdleTime = lower(next.MaxIdleTime, limit)
 		if next.KeepWarm > 0 || next.MinIdle > 0 { // these rest for longer than MaxIdleTime, and need a sign of life
 			next.HeartbeatEvery = lower(next.HeartbeatEvery, ceiling/2)
 		}

@@ -126,7 +126,7 @@ func rested(d *conn.Death) bool {
 
 func (s *student) see(at time.Time, d *conn.Death) {
 	s.of.mu.Lock()
-	p := s.peerLocked(d.Peer, at)
+	p := s.peerLocked(d.Peer)
 	p.observe(at, d.Idle)
 	changed := p.judge(s.src.Name(), d.Peer)
 	var told Lesson
@@ -137,8 +137,7 @@ func (s *student) see(at time.Time, d *conn.Death) {
 	switch {
 	case !changed:
 	case told.Ceiling == 0:
-		s.of.cfg.Logger.Warn("herz: what was learned about idle connections does not hold any more", "pool", s.src.Name(), "peer", d.Peer)
-		s.apply(d.Peer, 0)
+		s.recant(d.Peer)
 	default:
 		s.of.cfg.Logger.Warn("herz: idle connections are closed by somebody else", "pool", told.Pool, "peer", told.Peer, "after", tidy(told.Ceiling),
 			"spread", tidy(told.Spread), "agree", told.Agree, "of", told.Of, "cure", "set MaxIdleTime to "+tidy(told.Advised()).String())
@@ -146,7 +145,7 @@ func (s *student) see(at time.Time, d *conn.Death) {
 	}
 }
 
-func (s *student) peerLocked(name string, at time.Time) *peer {
+func (s *student) peerLocked(name string) *peer {
 	p := s.peers[name]
 	if p != nil {
 		return p
@@ -160,7 +159,7 @@ func (s *student) peerLocked(name string, at time.Time) *peer {
 		}
 		delete(s.peers, quiet)
 	}
-	p = &peer{last: moment{at: at.Add(-time.Hour)}}
+	p = &peer{}
 	s.peers[name] = p
 	return p
 }
@@ -202,6 +201,9 @@ func (p *peer) judge(name, address string) bool {
 
 // doubt forgets what connections contradict that have rested for longer and live.
 func (s *student) doubt() {
+	if len(s.lessons()) == 0 {
+		return // a list of all connections is dear
+	}
 	oldest := map[string]time.Duration{}
 	for _, c := range s.src.Snapshot() {
 		if c.State == conn.Idle {
@@ -218,9 +220,14 @@ func (s *student) doubt() {
 	}
 	s.of.mu.Unlock()
 	for _, name := range wrong {
-		s.of.cfg.Logger.Warn("herz: what was learned about idle connections does not hold any more", "pool", s.src.Name(), "peer", name)
-		s.apply(name, 0)
+		s.recant(name)
 	}
+}
+
+// recant tells that what was learned of a peer does not hold any more, and takes back what was set because of it.
+func (s *student) recant(name string) {
+	s.of.cfg.Logger.Warn("herz: what was learned about idle connections does not hold any more", "pool", s.src.Name(), "peer", name)
+	s.apply(name, 0)
 }
 
 func (s *student) lessons() (all []Lesson) {

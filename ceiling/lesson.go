@@ -18,7 +18,9 @@ type Lesson struct {
 }
 
 // Advised is the MaxIdleTime below which Herz closes first.
-func (l Lesson) Advised() time.Duration { return time.Duration(share * float64(l.Ceiling)) }
+func (l Lesson) Advised() time.Duration { return advised(l.Ceiling) }
+
+func advised(ceiling time.Duration) time.Duration { return time.Duration(share * float64(ceiling)) }
 
 // String says the lesson in a sentence, with its evidence and what to do.
 func (l Lesson) String() string {

@@ -47,7 +47,7 @@ type Conn struct {
 	condemner atomic.Pointer[string] // what was said with it
 	retired   atomic.Bool            // its owner says goodbye
 	pool      atomic.Pointer[string]
-	owner     atomic.Pointer[any]
+	owner     atomic.Pointer[any]     // its pool's own record of it
 	name      atomic.Pointer[nameKey] // by which it was dialled
 	takenErr  atomic.Uint32           // an errno that a peek took from the socket and that the next read must give
 

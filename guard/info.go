@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"slices"
 	"time"
 
 	"herz.example/herz/conn"
@@ -48,12 +49,26 @@ func (c *Conn) Info() Info {
 	return i
 }
 
-// Drifted reports whether the kernel says that the connection is over, or that its sending side is closed, and nobody has noticed. That is truth beside
+// drifted reports whether the kernel says that the connection is over, or that its sending side is closed, and nobody has noticed. That is truth beside
 // belief, for a metric; it changes nothing. It is false where the kernel cannot be asked, and for a connection that has ended or is being closed.
-func (c *Conn) Drifted() bool {
+func (c *Conn) drifted() bool {
 	if c.Dead() || c.state.Load() != stateOpen || c.retired.Load() || c.wroteShut.Load() || c.readShut.Load() {
 		return false
 	}
 	info, ok := c.info()
 	return ok && info.State != sys.Established && !c.Dead() && c.state.Load() == stateOpen
+}
+
+// settleTime is how long a guard has to hear of what the kernel knows already. Its watcher needs microseconds.
+const settleTime = 2 * time.Millisecond
+
+// CountDrifted is how many of the connections the kernel takes for over, or for closed on our side, while their guards do not, and go on not to for 2 ms. It
+// changes all, which it may shorten.
+func CountDrifted(all []*Conn) int {
+	all = slices.DeleteFunc(all, func(c *Conn) bool { return !c.drifted() })
+	if len(all) == 0 {
+		return 0
+	}
+	time.Sleep(settleTime)
+	return len(slices.DeleteFunc(all, func(c *Conn) bool { return !c.drifted() }))
 }

@@ -127,31 +127,18 @@ func (o *Observer) forget(m *meter) {
 	o.bound = slices.DeleteFunc(o.bound, func(x *meter) bool { return x == m })
 }
 
-// series is one number: a metric and the values of its attributes.
-type series struct {
-	pool, metric string
-	attributes   [2]string
-}
-
-// collect reads every pool once, when the SDK collects. Pools of one name are one series.
+// collect reads every pool once, when the SDK collects.
 func (o *Observer) collect(_ context.Context, out metric.Observer) error {
 	o.mu.Lock()
 	bound := slices.Clone(o.bound)
 	o.mu.Unlock()
-	values := map[series]float64{}
+	var now signal.Readings
 	for _, m := range bound {
-		for _, p := range signal.Read(m.src, &m.tally) {
-			at := series{m.src.Name(), p.Metric, p.Attributes}
-			if o.now[p.Metric].Kind == signal.Highest {
-				values[at] = max(values[at], p.Value)
-			} else {
-				values[at] += p.Value
-			}
-		}
+		now.Read(m.src, &m.tally)
 	}
-	for at, v := range values {
-		a := o.now[at.metric]
-		with := metric.WithAttributes(o.attributes(at.pool, a.Metric, at.attributes)...)
+	for at, v := range now.All {
+		a := o.now[at.Metric]
+		with := metric.WithAttributes(o.attributes(at.Pool, a.Metric, at.Attributes)...)
 		if a.ints != nil {
 			out.ObserveInt64(a.ints, int64(v), with)
 		} else {

@@ -121,18 +121,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	c.mu.Lock()
 	meters := slices.Clone(c.meters)
 	c.mu.Unlock()
-	byName, names := map[string]*scrape{}, []string(nil)
+	now := scrape{times: map[timed]*reading{}}
 	for _, m := range meters {
-		name := m.src.Name()
-		s := byName[name]
-		if s == nil {
-			s = newScrape(name)
-			byName[name] = s
-			names = append(names, name)
-		}
-		s.read(c, m)
+		now.read(m)
 	}
-	for _, name := range names {
-		byName[name].write(c, out)
-	}
+	now.write(c, out)
 }

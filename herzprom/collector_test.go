@@ -199,8 +199,10 @@ func TestWaitHasTheTraceOfTheOneWhoWaited(t *testing.T) {
 		mine.Release()
 		done <- err
 	}()
-	for p.Stats().Waiting == 0 {
-		time.Sleep(time.Millisecond)
+	for limit := time.Now().Add(10 * time.Second); p.Stats().Waiting == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("nobody waits for the one connection")
+		}
 	}
 	l.Release()
 	if err := <-done; err != nil {

@@ -171,7 +171,7 @@ func (b *book) drift() int {
 		}
 	}
 	b.mu.Unlock()
-	return pool.Drifted(all)
+	return guard.CountDrifted(all)
 }
 
 // Snapshot lists the open connections, oldest first.

@@ -123,3 +123,22 @@ func TestNameForPrometheusIsTheUsualTranslation(t *testing.T) {
 		}
 	}
 }
+
+func TestPoolsOfOneNameAreOneSeries(t *testing.T) {
+	var r signal.Readings
+	for _, waited := range []time.Duration{time.Second, 3 * time.Second, 2 * time.Second} {
+		r.Read(sight{stats: pool.Stats{Idle: 2, OldestWait: waited}}, &signal.Tally{})
+	}
+	got := map[signal.Series]float64{}
+	for at, v := range r.All {
+		if _, twice := got[at]; twice {
+			t.Errorf("%v is told twice", at)
+		}
+		got[at] = v
+	}
+	idle := signal.Series{Pool: "orders", Metric: signal.Count, Attributes: [2]string{"idle"}}
+	oldest := signal.Series{Pool: "orders", Metric: signal.Oldest}
+	if got[idle] != 6 || got[oldest] != 3 {
+		t.Errorf("%v idle and %v s for the oldest waiter of three pools", got[idle], got[oldest])
+	}
+}

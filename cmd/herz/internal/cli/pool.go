@@ -55,9 +55,11 @@ type poolOrder struct {
 	pool    string
 	changes []string // NAME=VALUE
 
-	addr, tokenFile, reason, format string
-	timeout                         time.Duration
-	yes, plain                      bool
+	boardFlags
+
+	reason, format string
+	timeout        time.Duration
+	yes            bool
 }
 
 var poolVerbs = []string{"ls", "show", "evict", "limits", "invalidate", "drain"}
@@ -67,7 +69,7 @@ func runPool(ctx context.Context, s System, args []string) (int, error) {
 	if err != nil {
 		return Usage, err
 	}
-	board, err := newBoardClient(o, s.Env)
+	board, err := newBoardClient(&o.boardFlags, s.Env)
 	if err != nil {
 		return Usage, err
 	}
@@ -90,22 +92,18 @@ func poolFlags(s System, args []string) (*poolOrder, error) {
 	o := &poolOrder{}
 	f := flag.NewFlagSet("pool", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.StringVar(&o.addr, "addr", defaultBoard, "")
-	f.StringVar(&o.tokenFile, "token-file", "", "")
+	o.register(f)
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "")
 	f.StringVar(&o.reason, "reason", "", "")
 	f.BoolVar(&o.yes, "yes", false, "")
-	f.BoolVar(&o.plain, "plain-http", false, "")
 	f.StringVar(&o.format, "o", "text", "")
 	words, err := interleaved(f, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		_, err = io.WriteString(s.Out, poolHelp)
 		return nil, errors.Join(errHelp, err)
-	case err != nil && strings.HasPrefix(err.Error(), "flag provided but not defined: -token"):
-		return nil, errors.New("a token on the command line is seen by everyone who lists processes; use --token-file FILE or HERZ_TOKEN")
 	case err != nil:
-		return nil, fmt.Errorf("%w; see herz pool --help", err)
+		return nil, wrongFlag(err, "pool")
 	case len(words) == 0:
 		return nil, fmt.Errorf("say what to do: herz pool %s; see herz pool --help", strings.Join(poolVerbs, "|"))
 	}

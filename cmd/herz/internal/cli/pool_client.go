@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -44,7 +45,27 @@ type boardClient struct {
 	http  *http.Client
 }
 
-func newBoardClient(o *poolOrder, env func(string) string) (*boardClient, error) {
+// boardFlags say which board is meant, and with which right.
+type boardFlags struct {
+	addr, tokenFile string
+	plain           bool
+}
+
+func (b *boardFlags) register(f *flag.FlagSet) {
+	f.StringVar(&b.addr, "addr", defaultBoard, "")
+	f.StringVar(&b.tokenFile, "token-file", "", "")
+	f.BoolVar(&b.plain, "plain-http", false, "")
+}
+
+// wrongFlag says what is wrong with the flags of a command that talks to a board.
+func wrongFlag(err error, command string) error {
+	if strings.HasPrefix(err.Error(), "flag provided but not defined: -token") {
+		return errors.New("a token on the command line is seen by everyone who lists processes; use --token-file FILE or HERZ_TOKEN")
+	}
+	return fmt.Errorf("%w; see herz %s --help", err, command)
+}
+
+func newBoardClient(o *boardFlags, env func(string) string) (*boardClient, error) {
 	base, err := boardAddress(o.addr)
 	if err != nil {
 		return nil, err

@@ -34,10 +34,11 @@ Examples:
 `
 
 type topOrder struct {
-	poolOrder
+	boardFlags
 
-	every time.Duration
-	once  bool
+	format string
+	every  time.Duration
+	once   bool
 }
 
 // onceWidth is the width of a screen that is printed: logs and mails wrap what is longer.
@@ -48,7 +49,7 @@ func runTop(ctx context.Context, s System, args []string) (int, error) {
 	if err != nil {
 		return Usage, err
 	}
-	board, err := newBoardClient(&o.poolOrder, s.Env)
+	board, err := newBoardClient(&o.boardFlags, s.Env)
 	if err != nil {
 		return Usage, err
 	}
@@ -74,11 +75,9 @@ func topFlags(s System, args []string) (*topOrder, error) {
 	o := &topOrder{}
 	f := flag.NewFlagSet("top", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.StringVar(&o.addr, "addr", defaultBoard, "")
-	f.StringVar(&o.tokenFile, "token-file", "", "")
+	o.register(f)
 	f.DurationVar(&o.every, "every", time.Second, "")
 	f.BoolVar(&o.once, "once", false, "")
-	f.BoolVar(&o.plain, "plain-http", false, "")
 	f.StringVar(&o.format, "o", "text", "")
 	words, err := interleaved(f, args)
 	switch {
@@ -86,7 +85,7 @@ func topFlags(s System, args []string) (*topOrder, error) {
 		_, err = io.WriteString(s.Out, topHelp)
 		return nil, errors.Join(errHelp, err)
 	case err != nil:
-		return nil, fmt.Errorf("%w; see herz top --help", err)
+		return nil, wrongFlag(err, "top")
 	case len(words) > 1:
 		return nil, fmt.Errorf("herz top takes one address, but %q follows it", words[1])
 	case o.format != "text" && o.format != "json":

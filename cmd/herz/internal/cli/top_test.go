@@ -50,6 +50,7 @@ func TestTopSaysWhatToChange(t *testing.T) {
 		{[]string{"top", "--every", "1ms"}, cli.Usage, "--every"},
 		{[]string{"top", "-o", "json"}, cli.Usage, "--once"},
 		{[]string{"top", "-o", "xml"}, cli.Usage, "text or json"},
+		{[]string{"top", "--token", "x"}, cli.Usage, "--token-file FILE"},
 		{[]string{"top", "--nonsense"}, cli.Usage, "herz top --help"},
 		{[]string{"top", "nowhere"}, cli.Usage, "host:port"},
 	} {
