@@ -47,6 +47,9 @@ func (f *flow) forth() {
 	for f.rest() {
 		n, err := f.client.Read(buffer)
 		if n > 0 {
+			if !f.rest() { // a pause that began while it read
+				break
+			}
 			sent := buffer[:n]
 			f.pass(tail, sent)
 			tail = append(tail, sent...)

@@ -72,7 +72,8 @@ func (p *Proxy) Stats() Stats {
 	return s
 }
 
-// Pause stops to read from clients, so that their windows fill: they write to a peer that reads nothing, until [Proxy.Resume].
+// Pause stops to read from clients, so that their windows fill: they write to a peer that reads nothing, until [Proxy.Resume]. A Read that
+// waits already may still get one buffer, which is not passed on before that either.
 func (p *Proxy) Pause() { p.paused.CompareAndSwap(nil, &pause{over: make(chan struct{})}) }
 
 // Resume goes on reading.
