@@ -25,6 +25,7 @@ func (p *Pool[T]) bury(e *entry[T], w conn.Word, cause conn.Cause, err error) bo
 	death := p.deathOf(e, w, cause, err)
 	p.mu.Lock()
 	p.leftLocked(e, w)
+	e.near = nil
 	p.recordLocked(death)
 	if w.State() == conn.InUse && e.diedBeforeLoan() {
 		p.books.deadLent++

@@ -39,8 +39,9 @@ type entry[T any] struct {
 	// Guarded by Pool.mu.
 	prev, next *entry[T] // idle list
 	listed     bool
-	made       bool // its dial succeeded
-	index      int  // in Pool.all
+	near       *entry[T] // the younger neighbour from which a heartbeat took it, until it is laid back or leaves
+	made       bool      // its dial succeeded
+	index      int       // in Pool.all
 	closing    conn.Cause
 	check      *check
 	asked      bool             // it is to say again who it is, although it is not yet time for a heartbeat

@@ -205,35 +205,52 @@ func (r *rounds[T]) passLocked(p *Pool[T], now int64) {
 // idleLocked takes out the idle connections whose time has come, oldest first.
 func (r *rounds[T]) idleLocked(p *Pool[T], rules *rules, now int64) {
 	beats := max(1, len(p.all)/10) - p.checking
+	side := len(r.beats) // those from here on lay side by side
 	for e := p.idle.tail; e != nil; {
 		at := e
 		e = e.prev
-		if at.cell.Load().State() != conn.Idle {
-			continue // shared mode: it is lent and has room
-		}
+		idle := at.cell.Load().State() == conn.Idle // else, in shared mode, it is lent and has room
 		cause := conn.None
-		switch {
-		case at.dead():
-			cause = conn.Error
-		case at.gen != rules.generation:
-			cause = rules.outdated
-		case now >= at.expires.Load():
-			cause = conn.MaxLifetime
-		case rules.MaxIdleTime > 0 && now-at.stamp.Load() >= int64(rules.MaxIdleTime) && p.idle.n > rules.warmest():
-			cause = conn.MaxIdle
+		if idle {
+			cause = p.overdueLocked(at, rules, now)
 		}
 		switch {
 		case cause != conn.None:
 			p.idle.remove(at)
 			p.oweLocked(cause, 1)
 			r.ends = append(r.ends, ending[T]{e: at, w: at.cell.Load(), cause: cause})
-		case (at.asked || rules.HeartbeatEvery > 0 && at.quiet(now) >= int64(rules.HeartbeatEvery)) && beats > 0 && p.queue.n == 0:
+		case idle && beats > 0 && p.queue.n == 0 && at.beatDue(rules, now):
 			beats--
 			p.idle.remove(at)
 			p.takenLocked(at) // until it counts as being checked: the burial of another would dial in its place
 			r.beats = append(r.beats, at)
+		default:
+			for ; side < len(r.beats); side++ {
+				r.beats[side].near = at
+			}
 		}
 	}
+}
+
+// overdueLocked is why e, which rests, must rest no longer; None when it may.
+func (p *Pool[T]) overdueLocked(e *entry[T], rules *rules, now int64) conn.Cause {
+	switch {
+	case e.dead():
+		return conn.Error
+	case e.gen != rules.generation:
+		return rules.outdated
+	case now >= e.expires.Load():
+		return conn.MaxLifetime
+	case rules.MaxIdleTime > 0 && now-e.stamp.Load() >= int64(rules.MaxIdleTime) && p.idle.n > rules.warmest():
+		return conn.MaxIdle
+	default:
+		return conn.None
+	}
+}
+
+// beatDue reports whether e, which rests, is to be pinged.
+func (e *entry[T]) beatDue(r *rules, now int64) bool {
+	return e.asked || r.HeartbeatEvery > 0 && e.quiet(now) >= int64(r.HeartbeatEvery)
 }
 
 // warmest is the number of idle connections below which MaxIdleTime closes none, nor below MinIdle: it would be dialled again at once.

@@ -60,6 +60,7 @@ func (p *Pool[T]) placeLocked(e *entry[T], w conn.Word, ask bool) (h handover[T]
 	p.leftLocked(e, w)
 	e.check = nil // also one that was to be cut and was answered just in time
 	if h.w != nil {
+		e.near = nil
 		return h, true, false
 	}
 	p.insertLocked(e)
