@@ -2,18 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-)
 
-// errUsage marks errors of the command line.
-var errUsage = errors.New("wrong usage")
+	"herz.example/herz/bench/record"
+)
 
 const usage = `bench measures Herz's pool beside other pools in one interleaved, randomised run (docs/bench.md).
 
@@ -31,65 +28,26 @@ func main() {
 }
 
 func command(ctx context.Context, args []string, out, log io.Writer) int {
-	err := run(ctx, args, out, log)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err == nil:
-		return 0
-	}
-	_, _ = fmt.Fprintln(log, "herz/bench:", err)
-	if errors.Is(err, errUsage) {
-		return 2
-	}
-	return 1
-}
-
-type options struct {
-	quick, strict, needHikari bool
-	dir, only, form           string
-}
-
-func parse(args []string, log io.Writer) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(log)
-	flags.Usage = func() { _, _ = io.WriteString(log, usage); flags.PrintDefaults() }
-	flags.BoolVar(&o.quick, "quick", false, "only the rows that have a target, in less than three minutes")
-	flags.BoolVar(&o.strict, "strict", false, "exit with 1 when a target is missed")
-	flags.BoolVar(&o.needHikari, "require-hikari", false, "fail when HikariCP can't be run, instead of leaving it out")
-	flags.StringVar(&o.dir, "out", "bench/results", "folder of the results; empty: none are written")
-	flags.StringVar(&o.only, "only", "", "only the rows whose name contains this")
-	flags.StringVar(&o.form, "o", "text", "what is printed: text or json")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, err
-		}
-		return o, fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("%w: %q is no flag; see --help", errUsage, flags.Arg(0))
-	}
-	if o.form != "text" && o.form != "json" {
-		return o, fmt.Errorf("%w: output %q is unknown: use -o text or -o json", errUsage, o.form)
-	}
-	return o, nil
+	return record.ExitCode("bench", run(ctx, args, out, log), log)
 }
 
 func run(ctx context.Context, args []string, out, log io.Writer) error {
-	o, err := parse(args, log)
-	if err != nil {
+	o := record.NewLine("bench", usage, log)
+	quick := o.Bool("quick", false, "only the rows that have a target, in less than three minutes")
+	needHikari := o.Bool("require-hikari", false, "fail when HikariCP can't be run, instead of leaving it out")
+	only := o.String("only", "", "only the rows whose name contains this")
+	if err := o.Parse(args); err != nil {
 		return err
 	}
-	list := matching(rows(o.quick), o.only)
+	list := matching(rows(*quick), *only)
 	if len(list) == 0 {
-		return fmt.Errorf("%w: no row's name contains %q; names look like %q", errUsage, o.only, rows(true)[0].Name)
+		return fmt.Errorf("%w: no row's name contains %q; names look like %q", record.ErrUsage, *only, rows(true)[0].Name)
 	}
-	r := newReport(o.quick)
+	r := newReport(*quick)
 	all := subjects()
 	h, err := startHikari(ctx, log)
 	if err != nil {
-		if o.needHikari {
+		if *needHikari {
 			return err
 		}
 		r.LeftOut = append(r.LeftOut, fmt.Sprintf("HikariCP: %v", err))
@@ -101,13 +59,10 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if err := r.collect(ctx, all, list, log); err != nil {
 		return err
 	}
-	if err := r.write(o.dir, o.form, out); err != nil {
+	if err := r.write(o.Dir, o.Form, out); err != nil {
 		return err
 	}
-	if o.strict && r.missed() {
-		return errors.New("a target was missed, or had no valid window: see the verdict")
-	}
-	return nil
+	return o.Judge(r.Verdict)
 }
 
 func matching(list []work, part string) []work {

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -14,9 +12,6 @@ import (
 
 	"herz.example/herz/bench/record"
 )
-
-// errUsage marks errors of the command line.
-var errUsage = errors.New("wrong usage")
 
 const usage = `signals measures what observers of a pool cost a loan and its return, in one interleaved, randomised run (docs/bench.md).
 
@@ -30,51 +25,27 @@ Exit codes: 0 measured, 1 failed (with --strict also: a target was missed), 2 wr
 func main() { os.Exit(command(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func command(args []string, out, log io.Writer) int {
-	err := run(args, out, log)
-	if err == nil || errors.Is(err, flag.ErrHelp) {
-		return 0
-	}
-	_, _ = fmt.Fprintln(log, "herz/bench/signals:", err)
-	if errors.Is(err, errUsage) {
-		return 2
-	}
-	return 1
+	return record.ExitCode("bench/signals", run(args, out, log), log)
 }
 
 func run(args []string, out, log io.Writer) error {
-	flags := flag.NewFlagSet("signals", flag.ContinueOnError)
-	flags.SetOutput(log)
-	flags.Usage = func() { _, _ = io.WriteString(log, usage); flags.PrintDefaults() }
-	strict := flags.Bool("strict", false, "exit with 1 when a target is missed")
-	dir := flags.String("out", "bench/results", "folder of the results; empty: none are written")
-	form := flags.String("o", "text", "what is printed: text or json")
-	rounds := flags.Int("rounds", 201, "repetitions of each row, at least 5")
-	window := flags.Duration("window", 10*time.Millisecond, "length of one measurement, at least a millisecond")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", errUsage, err)
+	o := record.NewLine("signals", usage, log)
+	rounds := o.Int("rounds", 201, "repetitions of each row, at least 5")
+	window := o.Duration("window", 10*time.Millisecond, "length of one measurement, at least a millisecond")
+	if err := o.Parse(args); err != nil {
+		return err
 	}
-	switch {
-	case flags.NArg() > 0:
-		return fmt.Errorf("%w: %q is no flag; see --help", errUsage, flags.Arg(0))
-	case *form != "text" && *form != "json":
-		return fmt.Errorf("%w: output %q is unknown: use -o text or -o json", errUsage, *form)
-	case *rounds < 5 || *window < time.Millisecond:
-		return fmt.Errorf("%w: --rounds %d and --window %v: at least 5, and 1ms", errUsage, *rounds, *window)
+	if *rounds < 5 || *window < time.Millisecond {
+		return fmt.Errorf("%w: --rounds %d and --window %v: at least 5, and 1ms", record.ErrUsage, *rounds, *window)
 	}
 	r := &report{Machine: record.Here(), Rounds: *rounds, Window: *window}
 	if err := r.collect(context.Background(), log); err != nil {
 		return err
 	}
-	if err := r.write(*dir, *form, out); err != nil {
+	if err := r.write(o.Dir, o.Form, out); err != nil {
 		return err
 	}
-	if *strict && record.Missed(r.Verdict) {
-		return errors.New("a target was missed: see the verdict")
-	}
-	return nil
+	return o.Judge(r.Verdict)
 }
 
 // report is everything a run found out, and where.

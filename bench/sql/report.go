@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -176,7 +175,5 @@ func (r *report) write(dir, form string, out io.Writer) error {
 	_, err = io.WriteString(out, text)
 	return err
 }
-
-var errMissed = errors.New("a target was missed, or could not be judged: see the verdict")
 
 func (r *report) missed() bool { return record.Missed(r.Verdict) }
