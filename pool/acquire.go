@@ -262,11 +262,21 @@ func (p *Pool[T]) await(w *waiter[T]) (grant[T], error) {
 		}
 	}
 	waited := p.exact() - w.since
-	p.waitTime.Add(waited)
+	p.countWait(waited)
 	if g.err != nil {
 		return g, p.waitFailed(w, g.err, waited)
 	}
 	return g, nil
+}
+
+// countWait puts a wait that has ended into the books.
+func (p *Pool[T]) countWait(waited int64) {
+	p.waitTime.Add(waited)
+	i := 0
+	for i < len(waitBounds) && waited > int64(waitBounds[i]) {
+		i++
+	}
+	p.waited[i].Add(1)
 }
 
 // abandon takes w out of the line because its context ended. A grant that was on its way goes back to the pool.

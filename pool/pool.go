@@ -46,6 +46,7 @@ type Pool[T any] struct {
 
 	misuses  atomic.Uint64
 	waitTime atomic.Int64
+	waited   [len(waitBounds) + 1]atomic.Uint64 // see Stats.WaitCounts
 	beats    atomic.Uint64
 	missed   atomic.Uint64
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unsafe"
 
 	"herz.example/herz/conn"
 )
@@ -32,6 +33,9 @@ func (p *Pool[T]) statsLocked() Stats {
 		Name: p.cfg.Name, Generation: p.rules.Load().generation, Waiting: p.queue.n, Acquires: b.leases, Waits: b.waits, WaitTimeouts: b.timeouts,
 		WaitCancels: b.cancels, WaitRefused: b.refused, WaitTime: time.Duration(p.waitTime.Load()), Dials: b.dials, DialErrors: b.dialErrors,
 		Heartbeats: p.beats.Load(), HeartbeatErrs: p.missed.Load(), Misuses: p.misuses.Load(), DeadLent: b.deadLent, Closed: map[conn.Cause]uint64{},
+	}
+	for i := range s.WaitCounts {
+		s.WaitCounts[i] = p.waited[i].Load()
 	}
 	for _, e := range p.all {
 		w := e.cell.Load()
@@ -78,6 +82,24 @@ func (e *entry[T]) stateOf(w conn.Word) conn.State {
 		return s
 	}
 	return conn.Stale
+}
+
+// StackMarks are addresses by which a reader of stacks tells that a goroutine works for this pool: the functions that wait for a connection, dial,
+// check and close are called with one of them. Herz's board asks for them; they mean nothing else, and keep nothing alive.
+func (p *Pool[T]) StackMarks() []uintptr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]uintptr, 0, len(p.all)+p.queue.n)
+	for _, e := range p.all {
+		list = append(list, uintptr(unsafe.Pointer(e)))
+	}
+	for w := p.queue.head; w != nil; w = w.next {
+		list = append(list, uintptr(unsafe.Pointer(w)))
+	}
+	for w := p.spares.head; w != nil; w = w.next { // whoever waits next takes one of these
+		list = append(list, uintptr(unsafe.Pointer(w)))
+	}
+	return list
 }
 
 // Snapshot lists the connections as they are now, oldest first, those being dialled included.

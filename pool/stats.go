@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"slices"
 	"time"
 
 	"herz.example/herz/conn"
@@ -30,6 +31,7 @@ type Stats struct {
 	WaitCancels   uint64        // of these: were cancelled
 	WaitRefused   uint64        // callers turned away because MaxWaiters were waiting
 	WaitTime      time.Duration // sum over all callers who waited
+	WaitCounts    [13]uint64    // callers who waited, by how long: up to each of WaitBounds, and longer. All 0 where that is not known
 	Dials         uint64        // dials begun
 	DialErrors    uint64        // dials that failed
 	LastDialError string        // the newest dial's error; empty after a success
@@ -39,6 +41,15 @@ type Stats struct {
 	DeadLent      uint64        // connections that had ended when they were lent, as far as their guard tells; 0 is the pool's promise
 	Closed        map[conn.Cause]uint64
 }
+
+// waitBounds divide waits for people: below a millisecond nobody asks, beyond five seconds nobody waits any more.
+var waitBounds = [...]time.Duration{
+	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second,
+}
+
+// WaitBounds are the upper bounds of Stats.WaitCounts, which has one count more, for what is longer than the last.
+func WaitBounds() []time.Duration { return slices.Clone(waitBounds[:]) }
 
 // ConnInfo is one connection as it is now.
 type ConnInfo struct {
