@@ -40,9 +40,15 @@ var sweeper = struct {
 	wake chan struct{} // the list became empty
 }{wake: make(chan struct{}, 1)}
 
-// enlist puts a connection whose exchange begins to wait on the sweep's list, and starts the sweep if need be.
+// enlist puts a connection whose exchange begins to wait on the sweep's list, and starts the sweep if need be. One that works is there already.
 func (c *Conn) enlist() {
-	if !c.kind.TCP || c.noSweep || c.enlisted.Load() || c.state.Load() != stateOpen {
+	if !c.enlisted.Load() {
+		c.enlistNow()
+	}
+}
+
+func (c *Conn) enlistNow() {
+	if !c.kind.TCP || c.noSweep || c.state.Load() != stateOpen {
 		return
 	}
 	sweeper.mu.Lock()

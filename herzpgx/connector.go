@@ -60,6 +60,7 @@ func (c connector) WithHooks(h herzsql.Hooks) driver.Connector {
 			return false
 		}
 		g, probe := guardOf(p.Conn)
+		probe.Checked = p.IdleDuration // since it asked last
 		return g != nil && !passes(ctx, p.Conn, h.Check(ctx, g, probe))
 	})
 	cfg := c.cfg.Copy()

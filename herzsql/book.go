@@ -24,15 +24,17 @@ type book struct {
 	maxIdle  int       // as WithMaxIdle
 	limits   atomic.Pointer[pool.Limits]
 
-	acquires, dials, dialled, dialErrs, pings, pingErrs atomic.Uint64
-	lastPingFailure                                     atomic.Int64 // of a ping that nobody answered; 0 when there was none
-	late                                                atomic.Pointer[lateDial]
-	pause                                               pause
-	asker                                               asker
-	standing                                            standing
-	cuts                                                *cuts
-	rounds                                              atomic.Int32 // under way, see round
-	gone                                                atomic.Bool  // database/sql has closed all it had
+	// No loan writes into the book: what one processor writes, the others have to fetch anew. So loans are counted by the entries.
+	dials, dialled, dialErrs, pings, pingErrs atomic.Uint64
+	lastLoans                                 atomic.Uint64 // of connections that had left the book already
+	lastPingFailure                           atomic.Int64  // of a ping that nobody answered; 0 when there was none
+	late                                      atomic.Pointer[lateDial]
+	pause                                     pause
+	asker                                     asker
+	standing                                  standing
+	cuts                                      *cuts
+	rounds                                    atomic.Int32 // under way, see round
+	gone                                      atomic.Bool  // database/sql has closed all it had
 
 	// limiting guards nothing but the order in which limits are put in force and told. database/sql's own lock is taken under it.
 	limiting sync.Mutex
@@ -40,6 +42,7 @@ type book struct {
 	// mu guards what follows. Nothing is called while it is held.
 	mu          sync.Mutex
 	entries     map[uint64]*entry
+	pastLoans   uint64 // of entries that have left
 	deaths      deathRing
 	causes      map[conn.Cause]uint64
 	suspects    map[string]int64
@@ -58,10 +61,10 @@ type entry struct {
 	born  int64
 	life  int64 // after which it is not lent again; 0 when there is no such time
 	cell  conn.Cell
-	heard atomic.Int64 // when the server was last known to answer
-	since atomic.Int64 // when it was last lent
-	uses  atomic.Uint64
-	pong  atomic.Int64 // round trip of the newest ping
+	heard atomic.Int64  // when the server was last known to answer
+	since atomic.Int64  // when it was last lent
+	loans atomic.Uint64 // and left
+	pong  atomic.Int64  // round trip of the newest ping
 	cause atomic.Uint32
 	asked atomic.Bool // a ping is under way
 
@@ -105,9 +108,8 @@ func (b *book) add(g *guard.Conn, l *pool.Limits, gen uint64) *entry {
 	}
 	e.heard.Store(now)
 	e.since.Store(now)
-	e.uses.Store(1)
+	e.loans.Store(1)
 	e.cell.Move(e.cell.Load(), conn.InUse, 1)
-	b.acquires.Add(1)
 	b.mu.Lock()
 	b.entries[e.id] = e
 	switch {
@@ -124,6 +126,38 @@ func (b *book) add(g *guard.Conn, l *pool.Limits, gen uint64) *entry {
 		g.OnDeath(func(d conn.Death) { b.died(e, d) })
 	}
 	return e
+}
+
+// left marks the count of an entry that is in the book no more.
+const left = 1 << 63
+
+// uses is how often the connection was lent.
+func (e *entry) uses() uint64 { return e.loans.Load() &^ left }
+
+// lend counts a loan, at the entry or, where it has just left, in the book.
+func (b *book) lend(e *entry) {
+	if e.loans.Add(1)&left != 0 {
+		b.lastLoans.Add(1)
+	}
+}
+
+// leaveLocked takes an entry out of the book, once.
+func (b *book) leaveLocked(e *entry) {
+	if loans := e.loans.Or(left); loans&left == 0 {
+		b.pastLoans += loans
+	}
+	delete(b.entries, e.id)
+}
+
+// acquires is how many loans there were.
+func (b *book) acquires() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sum := b.pastLoans + b.lastLoans.Load()
+	for _, e := range b.entries {
+		sum += e.uses()
+	}
+	return sum
 }
 
 func peerOf(g *guard.Conn) string {
@@ -153,7 +187,7 @@ func (b *book) died(e *entry, d conn.Death) {
 	b.deaths.push(d)
 	b.causes[d.Cause]++
 	if b.bare {
-		delete(b.entries, e.id)
+		b.leaveLocked(e)
 	}
 	b.mu.Unlock()
 	// Only what was asked and not answered tells of the peer. A connection that was given up on suspicion tells nothing new,
@@ -167,7 +201,7 @@ func (b *book) died(e *entry, d conn.Death) {
 // remove takes a wrapped connection out of the book when database/sql has closed it.
 func (b *book) remove(e *entry, cause conn.Cause) {
 	b.mu.Lock()
-	delete(b.entries, e.id)
+	b.leaveLocked(e)
 	if e.g == nil {
 		b.causes[cause]++
 	}

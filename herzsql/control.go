@@ -191,6 +191,7 @@ func (r *round) meet(e *entry, p Probe) error {
 		r.closed++
 		return b.abort(e, errSilentPeer)
 	}
+	e.since.Store(now)
 	r.met = &met{e: e, probe: p}
 	return nil
 }

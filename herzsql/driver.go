@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"herz.example/herz/guard"
 )
@@ -53,6 +54,9 @@ type Probe struct {
 	Ping func(ctx context.Context) error
 	// Conn is the connection as Driver.Identity and Driver.Query take it. Nil: it is asked neither.
 	Conn any
+	// Checked is how long ago Hooks.Check was called last for this connection, as the driver has measured it for itself. 0: it has not, and the
+	// clock is read.
+	Checked time.Duration
 }
 
 // Hooks are what a [Borrower] calls.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -21,6 +22,19 @@ type View struct {
 	pool *pool.Pool[*phys] // pooled mode
 	db   *sql.DB           // of pooled mode, or, with neither, one that Herz did not open
 	cuts *cuts             // nil where Herz did not open it
+}
+
+// StackMarks are addresses by which a reader of stacks tells that a goroutine works for this database; see [pool.Pool.StackMarks].
+func (v *View) StackMarks() []uintptr {
+	db := v.db
+	if v.book != nil {
+		db = v.book.db
+	}
+	list := []uintptr{reflect.ValueOf(db).Pointer()}
+	if v.pool != nil {
+		list = append(list, v.pool.StackMarks()...)
+	}
+	return list
 }
 
 var views struct {
@@ -190,7 +204,7 @@ func (v *View) Snapshot() []pool.ConnInfo {
 func (b *book) stats() pool.Stats {
 	own, infos := b.look()
 	s := pool.Stats{
-		Name: b.name, Acquires: b.acquires.Load(), Dials: b.dials.Load(), DialErrors: b.dialErrs.Load(),
+		Name: b.name, Acquires: b.acquires(), Dials: b.dials.Load(), DialErrors: b.dialErrs.Load(),
 		Heartbeats: b.pings.Load(), HeartbeatErrs: b.pingErrs.Load(),
 		Waits: unsigned(own.WaitCount), WaitTime: own.WaitDuration,
 	}
@@ -241,7 +255,7 @@ func (b *book) look() (sql.DBStats, []pool.ConnInfo) {
 func (e *entry) info(now int64) pool.ConnInfo {
 	w := e.cell.Load()
 	i := pool.ConnInfo{
-		ID: e.id, State: w.State(), Peer: e.peer, Generation: e.gen, Age: time.Duration(now - e.born), Uses: e.uses.Load(), Leases: w.Leases(),
+		ID: e.id, State: w.State(), Peer: e.peer, Generation: e.gen, Age: time.Duration(now - e.born), Uses: e.uses(), Leases: w.Leases(),
 		LastHeartbeat: time.Duration(e.pong.Load()), Cause: conn.Cause(e.cause.Load()), //nolint:gosec // stored from a Cause
 	}
 	if e.g != nil && e.g.Dead() && i.State != conn.Closing && i.State != conn.Closed {
