@@ -72,7 +72,7 @@ bench-sql: ## Plain, guarded and pooled *sql.DB on real servers, in 12 minutes (
 bench-signals: ## What herzprom and herzotel cost a loan, in a minute (docs/bench.md)
 	@go run ./bench/signals --out bench/results
 
-bench-idle: ## What ten thousand idle connections cost, in 9 minutes (docs/bench.md)
+bench-idle: ## What ten thousand idle connections cost, in 11 minutes (docs/bench.md)
 	@go run ./bench/idle --out bench/results
 
 mutate: ## Break pool and conn in one place at a time: a test has to fail each time (an hour; docs/mutation.md)

@@ -106,11 +106,15 @@ func (r *report) judge() {
 		if s.Subject == noneName {
 			continue
 		}
-		for _, f := range []struct {
+		targets := []struct {
 			what string
 			must float64
 			got  []float64
-		}{{"% of a core", 1, s.Percent}, {"bytes a connection", 1024, s.Bytes}, {"goroutines", 1, s.Goroutines}} {
+		}{{"% of a core", 1, s.Percent}, {"bytes a connection", 1024, s.Bytes}, {"goroutines", 1, s.Goroutines}}
+		if s.Subject == boardName {
+			targets = targets[:1] // the others are those of a server and its client, too
+		}
+		for _, f := range targets {
 			r.Verdict = append(r.Verdict, record.Finding{What: s.Subject + ": " + f.what, Must: f.must}.Settle(record.Median(f.got), r.Rounds))
 		}
 	}

@@ -3,10 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"time"
 
 	"herz.example/herz/bench/record"
+	"herz.example/herz/board"
 	"herz.example/herz/pool"
 )
 
@@ -15,21 +19,24 @@ const (
 	noneName  = "none"
 	plainName = "no ping"
 	beatsName = "a ping every 30 s"
+	boardName = "no ping, a board that is watched"
 )
 
 // subject is a pool that is to rest, or none.
 type subject struct {
-	name string
-	cfg  *pool.Config[int]
+	name    string
+	cfg     *pool.Config[int]
+	watched bool
 }
 
 // subjects gives all of them. The connections cost nothing, and answer a ping at once, so that what is measured is the pool alone.
 func subjects() []subject {
 	dial := func(context.Context) (int, error) { return 1, nil }
 	return []subject{
-		{noneName, nil},
-		{plainName, &pool.Config[int]{Dial: dial}},
-		{beatsName, &pool.Config[int]{Dial: dial, Ping: func(context.Context, int) error { return nil }}},
+		{noneName, nil, false},
+		{plainName, &pool.Config[int]{Dial: dial}, false},
+		{beatsName, &pool.Config[int]{Dial: dial, Ping: func(context.Context, int) error { return nil }}, false},
+		{boardName, &pool.Config[int]{Dial: dial}, true},
 	}
 }
 
@@ -52,6 +59,13 @@ func (s subject) measure(ctx context.Context, n int, window time.Duration) (got 
 		}
 		defer p.Close() //nolint:errcheck // nothing is lent
 		stats = p.Stats
+		if s.watched {
+			end, err := watch(ctx, p)
+			if err != nil {
+				return got, err
+			}
+			defer end()
+		}
 	}
 	if err := pause(ctx, settleTime); err != nil {
 		return got, err
@@ -83,6 +97,39 @@ func (s subject) full(ctx context.Context, n int) (*pool.Pool[int], error) {
 		return nil, fmt.Errorf("open %d connections: %w", n, err)
 	}
 	return p, nil
+}
+
+// watch shows a board of the pool to somebody who reads it as the page does, in this process too.
+func watch(ctx context.Context, p *pool.Pool[int]) (end func(), err error) {
+	s := httptest.NewServer(board.New(board.Config{Sources: []board.Source{p}}))
+	ctx, leave := context.WithCancel(ctx)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+board.DefaultPrefix+"api/events?deltas=1", http.NoBody)
+	if err != nil {
+		leave()
+		s.Close()
+		return nil, err
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_ = read(s.Client(), req) // that it was left is no news
+	}()
+	return func() {
+		leave()
+		<-over
+		s.Close()
+	}, nil
+}
+
+// read reads an answer to its end.
+func read(c *http.Client, req *http.Request) error {
+	res, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(io.Discard, res.Body)
+	return err
 }
 
 func pause(ctx context.Context, d time.Duration) error {
