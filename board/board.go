@@ -41,8 +41,11 @@ type Config struct {
 	Every time.Duration
 	// MaxWatchers is the greatest number of event streams at the same time; one more is refused with 503. 0: 32.
 	MaxWatchers int
-	// MaxConns is the greatest number of connections listed for one source; the others are counted as left out. 0: 2,000.
+	// MaxConns is the greatest number of connections listed for one source; the others are counted as left out. 0: 10,000.
 	MaxConns int
+	// Profiles is where net/http/pprof stands on this server, for the links on the page, which are shown only where something answers there.
+	// Empty: /debug/pprof/.
+	Profiles string
 
 	// Learner tells the board after how long idle connections are closed by somebody else. It has to be an observer of the pools, too. Nil: the board does not
 	// show that.
@@ -75,7 +78,10 @@ func (c Config) withDefaults() Config {
 		c.MaxWatchers = 32
 	}
 	if c.MaxConns <= 0 {
-		c.MaxConns = 2000
+		c.MaxConns = 10_000
+	}
+	if c.Profiles == "" {
+		c.Profiles = "/debug/pprof/"
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -95,6 +101,9 @@ type Board struct {
 	shutdowns shutdowns
 	audit     audit
 	journal   journal
+	timings   timings
+	leaks     leaks
+	looks     looks
 
 	// mu guards shown and added. No source is called under it.
 	mu    sync.RWMutex
@@ -112,7 +121,7 @@ type entry struct {
 // New makes a board.
 func New(cfg Config) *Board {
 	b := &Board{cfg: cfg.withDefaults(), born: time.Now()}
-	b.hub = hub{every: b.cfg.Every, limit: b.cfg.MaxWatchers, collect: b.encoded}
+	b.hub = hub{every: b.cfg.Every, limit: b.cfg.MaxWatchers, collect: b.snapshot}
 	b.audit = audit{log: b.cfg.Logger, limit: b.cfg.MaxAudit}
 	for _, s := range cfg.Sources {
 		b.Add(s)

@@ -1,6 +1,7 @@
 package board
 
 import (
+	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -15,9 +16,9 @@ var errTooMany = errors.New("too many watchers: close another page, or raise Con
 type hub struct {
 	every   time.Duration
 	limit   int
-	collect func() ([]byte, error)
+	collect func() *snapshotJSON // nothing changes what it gave
 
-	// mu guards now, and the fields of a run that say so. Nothing that can block happens under it.
+	// mu guards now, and the fields of a run and its watchers that say so. Nothing that can block happens under it.
 	mu  sync.Mutex
 	now *run // nil while nobody watches
 }
@@ -26,18 +27,27 @@ type hub struct {
 type run struct {
 	stop, done chan struct{}
 	watchers   map[*watcher]struct{} // guarded by hub.mu
-	last       []byte                // newest event; guarded by hub.mu
+	last       *snapshotJSON         // newest; guarded by hub.mu
+	whole      []byte                // last as JSON, once somebody wanted it; guarded by hub.mu
+}
+
+// event is one server-sent event.
+type event struct {
+	kind string // state or delta
+	data []byte
 }
 
 // watcher is one stream of events. Its channel is closed when it was too slow.
 type watcher struct {
-	events  chan []byte
+	events  chan event
 	run     *run
+	deltas  bool // after a whole state it wants only what changes
+	begun   bool // it has got a whole state; guarded by hub.mu
 	dropped bool // guarded by hub.mu
 }
 
-// join adds a watcher, who gets the newest event at once when there is one. The caller must leave.
-func (h *hub) join() (*watcher, error) {
+// join adds a watcher, who gets the newest state at once when there is one. The caller must leave.
+func (h *hub) join(deltas bool) (*watcher, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.now == nil {
@@ -47,10 +57,10 @@ func (h *hub) join() (*watcher, error) {
 	if len(h.now.watchers) >= h.limit {
 		return nil, errTooMany
 	}
-	w := &watcher{events: make(chan []byte, backlog), run: h.now}
+	w := &watcher{events: make(chan event, backlog), run: h.now, deltas: deltas}
 	h.now.watchers[w] = struct{}{}
 	if h.now.last != nil {
-		w.events <- h.now.last
+		h.now.giveLocked(w, nil)
 	}
 	return w, nil
 }
@@ -79,10 +89,7 @@ func (h *hub) feed(r *run) {
 	tick := time.NewTicker(h.every)
 	defer tick.Stop()
 	for {
-		// A snapshot that cannot be encoded is left out; the watchers get the next one.
-		if event, err := h.collect(); err == nil {
-			h.tell(r, event)
-		}
+		h.tell(r, h.collect())
 		select {
 		case <-r.stop:
 			return
@@ -91,19 +98,70 @@ func (h *hub) feed(r *run) {
 	}
 }
 
-func (h *hub) tell(r *run, event []byte) {
+// tell hands a new state to all watchers. What changed since the last one is found outside of the lock: only this goroutine puts another in its
+// place, and who joins meanwhile gets that last one.
+func (h *hub) tell(r *run, s *snapshotJSON) {
+	h.mu.Lock()
+	last := r.last
+	deltas, wholes := 0, 0
+	for w := range r.watchers {
+		if w.deltas && w.begun {
+			deltas++
+		} else {
+			wholes++
+		}
+	}
+	h.mu.Unlock()
+	var change, whole []byte
+	var err error
+	if last != nil && deltas > 0 {
+		change, err = json.Marshal(diff(last, s))
+	}
+	if err == nil && wholes > 0 {
+		whole, err = json.Marshal(s)
+	}
+	if err != nil {
+		return // a state that cannot be encoded is left out; the watchers get the next one
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r.last = event
+	if change == nil && last != nil {
+		for w := range r.watchers {
+			if w.deltas && w.begun { // it has just joined, and got the last one
+				if change, err = json.Marshal(diff(last, s)); err != nil {
+					return
+				}
+				break
+			}
+		}
+	}
+	r.last, r.whole = s, whole
 	for w := range r.watchers {
-		if w.dropped {
-			continue // It stays in the map until its handler leaves, so that the run outlives it.
+		r.giveLocked(w, change)
+	}
+}
+
+// giveLocked hands a watcher the newest state, or how it came to be where the watcher has the one before.
+func (r *run) giveLocked(w *watcher, change []byte) {
+	if w.dropped {
+		return // It stays in the map until its handler leaves, so that the run outlives it.
+	}
+	e := event{"delta", change}
+	if !w.deltas || !w.begun {
+		if r.whole == nil {
+			whole, err := json.Marshal(r.last)
+			if err != nil {
+				return
+			}
+			r.whole = whole
 		}
-		select {
-		case w.events <- event:
-		default:
-			w.dropped = true
-			close(w.events)
-		}
+		e = event{"state", r.whole}
+		w.begun = true
+	}
+	select {
+	case w.events <- e:
+	default:
+		w.dropped = true
+		close(w.events)
 	}
 }

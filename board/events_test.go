@@ -283,3 +283,38 @@ func TestGracefulEndOfOneServerLeavesTheOthers(t *testing.T) {
 
 // backlogAndMore is more events than can have waited in a stream.
 const backlogAndMore = 5
+
+func TestWatcherOfChangesGetsAWholeStateFirst(t *testing.T) {
+	s := &still{name: "orders"}
+	b := board.New(board.Config{Sources: []board.Source{s}})
+	synctest.Test(t, func(t *testing.T) {
+		ctx, leave := context.WithCancel(t.Context())
+		request := func(query string) *http.Request {
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/debug/herz/api/events"+query, http.NoBody)
+			r.RemoteAddr, r.Host = "127.0.0.1:1", "localhost"
+			return r
+		}
+		first, late, old := httptest.NewRecorder(), httptest.NewRecorder(), httptest.NewRecorder()
+		var all sync.WaitGroup
+		all.Go(func() { b.ServeHTTP(first, request("?deltas=1")) })
+		time.Sleep(2*time.Second + 500*time.Millisecond)
+		all.Go(func() { b.ServeHTTP(late, request("?deltas=1")) })
+		all.Go(func() { b.ServeHTTP(old, request("")) })
+		time.Sleep(3 * time.Second)
+		leave()
+		all.Wait()
+		for name, c := range map[string]struct {
+			got            *httptest.ResponseRecorder
+			states, deltas int
+		}{"the first": {first, 1, 5}, "who came later": {late, 1, 3}, "who wants whole states": {old, 4, 0}} {
+			body := c.got.Body.String()
+			states, deltas := strings.Count(body, "event: state\n"), strings.Count(body, "event: delta\n")
+			if states != c.states || deltas != c.deltas || !strings.HasPrefix(body, "event: state\n") {
+				t.Errorf("%s got %d states and %d changes, want %d and %d:\n%.200s", name, states, deltas, c.states, c.deltas, body)
+			}
+		}
+		if n := s.asked.Load(); n != 6 {
+			t.Errorf("the source was asked %d times in 5.5 s, want 6", n)
+		}
+	})
+}

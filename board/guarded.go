@@ -10,8 +10,8 @@ const guardedName = "guarded sockets"
 // guardedSockets shows the guarded connections that no pool has, as a source of their own. It is false when there are none.
 func guardedSockets(maxConns int) (sourceJSON, bool) {
 	s := sourceJSON{
-		Name: guardedName, Kind: "guarded", Stats: statsJSON{Closed: map[string]uint64{}},
-		Conns: []connJSON{}, Deaths: []deathJSON{}, Unasked: []unaskedJSON{}, Learned: []lessonJSON{},
+		Name: guardedName, Kind: "guarded", Stats: statsJSON{Closed: map[string]uint64{}, WaitCounts: []uint64{}},
+		Conns: []connJSON{}, Deaths: []deathJSON{}, Unasked: []unaskedJSON{}, Learned: []lessonJSON{}, Timings: []timingJSON{},
 	}
 	for _, g := range guard.Live() {
 		i := g.Info()

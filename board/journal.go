@@ -25,6 +25,10 @@ func (b *Board) WantsLoans() bool { return false }
 // Observe makes a board an observer of pools: what happened in them is listed, but for loans, and planned ends of connections. A pool whose events are
 // to be listed is given the board, beside other observers by pool.Tee; to be shown it has to be a source as well.
 func (b *Board) Observe(e pool.Event) {
+	b.timings.observe(&e)
+	if e.Kind == pool.Leaked {
+		b.leaks.observe(&e)
+	}
 	if !listed(e) {
 		return
 	}

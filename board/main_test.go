@@ -32,7 +32,7 @@ func (s *still) Stats() pool.Stats {
 	return pool.Stats{
 		Name: s.name, Generation: 2, Open: 15, Idle: 1, Checking: 2, InUse: 3, Stale: 4, Closing: 5, Leases: 6, Dialing: 7, Waiting: 8,
 		OldestWait: 1500 * time.Millisecond, Acquires: 9, Waits: 10, WaitTimeouts: 11, WaitCancels: 12, WaitRefused: 13,
-		WaitTime: 14 * time.Second, Dials: 15, DialErrors: 16, LastDialError: "connection refused", Heartbeats: 17, HeartbeatErrs: 18,
+		WaitTime: 14 * time.Second, WaitCounts: [13]uint64{1, 2, 12: 7}, Dials: 15, DialErrors: 16, LastDialError: "connection refused", Heartbeats: 17, HeartbeatErrs: 18,
 		Misuses: 19, Closed: map[conn.Cause]uint64{conn.PeerFIN: 20, conn.MaxIdle: 21},
 	}
 }

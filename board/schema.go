@@ -15,6 +15,63 @@ type snapshotJSON struct {
 	Sources       []sourceJSON `json:"sources"`
 	Audit         []auditJSON  `json:"audit"`  // newest first
 	Events        []eventJSON  `json:"events"` // newest first; of pools that have the board as an observer
+	Leaks         []leakJSON   `json:"leaks"`  // newest first; of pools that have the board as an observer
+
+	WaitBounds []float64 `json:"wait_bounds_seconds"` // of stats.wait_counts
+}
+
+// deltaJSON is what changed since the state before. What is not there did not change.
+type deltaJSON struct {
+	Schema        int               `json:"schema"`
+	Now           string            `json:"now"`
+	UptimeSeconds float64           `json:"uptime_seconds"`
+	EverySeconds  float64           `json:"every_seconds"`
+	Control       controlJSON       `json:"control"`
+	Sources       []sourceDeltaJSON `json:"sources"` // all there are, in their order
+	Audit         *[]auditJSON      `json:"audit,omitempty"`
+	Events        []eventJSON       `json:"events,omitempty"` // new ones, newest first
+	Leaks         *[]leakJSON       `json:"leaks,omitempty"`
+}
+
+type sourceDeltaJSON struct {
+	ID     uint64      `json:"id"`
+	Whole  *sourceJSON `json:"whole,omitempty"`  // of one that was not there yet
+	Change *changeJSON `json:"change,omitempty"` // of one that was
+}
+
+type changeJSON struct {
+	Ref          string         `json:"ref"`
+	Controllable bool           `json:"controllable"`
+	Busy         string         `json:"busy"`
+	Stats        statsJSON      `json:"stats"`
+	Limits       *limitsJSON    `json:"limits,omitempty"`
+	Conns        []connJSON     `json:"conns,omitempty"` // new ones, and those to which something happened
+	Gone         []uint64       `json:"gone,omitempty"`
+	ConnsLeftOut int            `json:"conns_left_out"`
+	Deaths       []deathJSON    `json:"deaths,omitempty"` // new ones, newest first
+	Unasked      *[]unaskedJSON `json:"unasked,omitempty"`
+	Learned      *[]lessonJSON  `json:"learned,omitempty"`
+	Timings      []timingJSON   `json:"timings"`
+}
+
+// leakJSON is a place in the program that loses leases, or holds them for long.
+type leakJSON struct {
+	Pool    string  `json:"pool"`
+	Held    bool    `json:"held"`  // it holds them for longer than LeakAfter; else they are lost for good
+	Stack   string  `json:"stack"` // empty when the lease was not sampled
+	Count   uint64  `json:"count"`
+	Last    string  `json:"last"`    // RFC 3339
+	Conn    uint64  `json:"conn"`    // of the newest
+	Seconds float64 `json:"seconds"` // for which the newest was held
+}
+
+// timingJSON is how long a phase took, of the newest few hundred.
+type timingJSON struct {
+	Phase      string  `json:"phase"` // dial or ping
+	Count      uint64  `json:"count"` // since the board began to observe the pool
+	P50Seconds float64 `json:"p50_seconds"`
+	P99Seconds float64 `json:"p99_seconds"`
+	MaxSeconds float64 `json:"max_seconds"`
 }
 
 type eventJSON struct {
@@ -57,6 +114,7 @@ type sourceJSON struct {
 	Deaths       []deathJSON   `json:"deaths"`
 	Unasked      []unaskedJSON `json:"unasked"`
 	Learned      []lessonJSON  `json:"learned"` // where the board has a Learner
+	Timings      []timingJSON  `json:"timings"` // of a pool that has the board as an observer
 }
 
 type lessonJSON struct {
@@ -88,6 +146,7 @@ type statsJSON struct {
 	WaitCancels       uint64            `json:"wait_cancels"`
 	WaitRefused       uint64            `json:"wait_refused"`
 	WaitSeconds       float64           `json:"wait_seconds"`
+	WaitCounts        []uint64          `json:"wait_counts"` // by wait_bounds_seconds, one more for longer ones; empty where that is not told
 	Dials             uint64            `json:"dials"`
 	DialErrors        uint64            `json:"dial_errors"`
 	LastDialError     string            `json:"last_dial_error"`
@@ -210,6 +269,25 @@ type auditJSON struct {
 	Closed  int            `json:"closed"` // by evict
 	Seconds float64        `json:"seconds"`
 	Detail  string         `json:"detail"` // why it was refused or failed
+}
+
+type goroutinesJSON struct {
+	Schema        int                  `json:"schema"`
+	Now           string               `json:"now"`
+	Total         int                  `json:"total"`
+	LeftOut       bool                 `json:"left_out"` // there were more stacks than are read
+	Groups        []goroutineGroupJSON `json:"groups"`   // those that work for pools
+	GroupsLeftOut int                  `json:"groups_left_out"`
+	Profiles      string               `json:"profiles"` // where net/http/pprof would be
+}
+
+// goroutineGroupJSON is goroutines that do the same at the same place.
+type goroutineGroupJSON struct {
+	Pool  string `json:"pool"` // empty: the stack does not tell
+	Doing string `json:"doing"`
+	State string `json:"state"` // as the runtime calls it
+	Site  string `json:"site"`  // function, file and line in the program; empty for Herz's own
+	Count int    `json:"count"`
 }
 
 type answerJSON struct {

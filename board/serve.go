@@ -59,6 +59,8 @@ func (b *Board) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.serveSnapshot(w, r)
 	case path == "api/events":
 		b.serveEvents(w, r)
+	case path == "api/goroutines":
+		b.serveGoroutines(w)
 	case path == "api/audit":
 		b.serveAudit(w)
 	case path == "api/pools" || strings.HasPrefix(path, "api/pools/"):
@@ -113,7 +115,7 @@ func (b *Board) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	watch, err := b.hub.join()
+	watch, err := b.hub.join(r.URL.Query().Get("deltas") == "1")
 	if err != nil {
 		head.Set("Retry-After", "10")
 		refuse(w, http.StatusServiceUnavailable, "herz/board: "+err.Error())
@@ -142,9 +144,9 @@ func (b *Board) serveEvents(w http.ResponseWriter, r *http.Request) {
 }
 
 // send writes one event and waits for it to leave, writeTimeout at most.
-func send(w http.ResponseWriter, stream *http.ResponseController, event []byte) error {
+func send(w http.ResponseWriter, stream *http.ResponseController, e event) error {
 	_ = stream.SetWriteDeadline(time.Now().Add(writeTimeout)) // see serveEvents
-	for _, part := range [...][]byte{[]byte("event: state\ndata: "), event, []byte("\n\n")} {
+	for _, part := range [...][]byte{[]byte("event: " + e.kind + "\ndata: "), e.data, []byte("\n\n")} {
 		if _, err := w.Write(part); err != nil {
 			return err
 		}

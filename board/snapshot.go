@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,12 +15,12 @@ import (
 // encoded is the snapshot as JSON, on one line, as server-sent events want it.
 func (b *Board) encoded() ([]byte, error) { return json.Marshal(b.snapshot()) }
 
-func (b *Board) snapshot() snapshotJSON {
+func (b *Board) snapshot() *snapshotJSON {
 	now := time.Now()
-	s := snapshotJSON{
+	s := &snapshotJSON{
 		Schema: schemaVersion, Now: now.UTC().Format(time.RFC3339Nano), UptimeSeconds: now.Sub(b.born).Seconds(),
 		EverySeconds: b.cfg.Every.Seconds(), Process: process(), Control: b.control(), Sources: []sourceJSON{}, Audit: b.audit.newest(auditInSnapshot),
-		Events: b.journal.newest(journalShown),
+		Events: b.journal.newest(journalShown), Leaks: b.leaks.list(), WaitBounds: waitBounds(),
 	}
 	all := b.entries()
 	learned := b.learned()
@@ -27,6 +28,7 @@ func (b *Board) snapshot() snapshotJSON {
 		src := fromSource(all[i].src, b.cfg.MaxConns)
 		src.ID, src.Ref = all[i].id, ref
 		src.Learned = append(src.Learned, learned[src.Name]...)
+		src.Timings = b.timings.of(src.Name)
 		if _, err := all[i].controller(); err == nil {
 			src.Controllable = true
 		}
@@ -66,15 +68,16 @@ func fromSource(src Source, maxConns int) sourceJSON {
 	limits := fromLimits(src.Limits())
 	s := sourceJSON{
 		Name: src.Name(), Kind: "pool", Stats: fromStats(src.Stats()), Limits: &limits,
-		Conns: []connJSON{}, Deaths: []deathJSON{}, Unasked: []unaskedJSON{}, Learned: []lessonJSON{},
+		Conns: []connJSON{}, Deaths: []deathJSON{}, Unasked: []unaskedJSON{}, Learned: []lessonJSON{}, Timings: []timingJSON{},
 	}
 	infos := src.Snapshot()
 	if len(infos) > maxConns {
 		s.ConnsLeftOut = len(infos) - maxConns
 		infos = infos[:maxConns]
 	}
+	s.Conns = slices.Grow(s.Conns, len(infos))
 	for i := range infos {
-		s.Conns = append(s.Conns, fromConn(infos[i]))
+		s.Conns = append(s.Conns, fromConn(&infos[i]))
 	}
 	for _, d := range src.Deaths() {
 		s.Deaths = append(s.Deaths, fromDeath(d))
@@ -94,13 +97,25 @@ func fromStats(s pool.Stats) statsJSON {
 	for cause, n := range s.Closed {
 		closed[cause.String()] = n
 	}
+	counts := []uint64{}
+	if s.WaitCounts != [len(s.WaitCounts)]uint64{} {
+		counts = s.WaitCounts[:]
+	}
 	return statsJSON{
 		Generation: s.Generation, Open: s.Open, Idle: s.Idle, Checking: s.Checking, InUse: s.InUse, Stale: s.Stale, Closing: s.Closing,
 		Leases: s.Leases, Dialing: s.Dialing, Waiting: s.Waiting, OldestWaitSeconds: s.OldestWait.Seconds(),
 		Acquires: s.Acquires, Waits: s.Waits, WaitTimeouts: s.WaitTimeouts, WaitCancels: s.WaitCancels, WaitRefused: s.WaitRefused,
-		WaitSeconds: s.WaitTime.Seconds(), Dials: s.Dials, DialErrors: s.DialErrors, LastDialError: s.LastDialError,
+		WaitSeconds: s.WaitTime.Seconds(), WaitCounts: counts, Dials: s.Dials, DialErrors: s.DialErrors, LastDialError: s.LastDialError,
 		Heartbeats: s.Heartbeats, HeartbeatErrors: s.HeartbeatErrs, Misuses: s.Misuses, DeadLent: s.DeadLent, Closed: closed,
 	}
+}
+
+func waitBounds() []float64 {
+	var list []float64
+	for _, d := range pool.WaitBounds() {
+		list = append(list, d.Seconds())
+	}
+	return list
 }
 
 func fromLimits(l pool.Limits) limitsJSON {
@@ -114,7 +129,7 @@ func fromLimits(l pool.Limits) limitsJSON {
 	}
 }
 
-func fromConn(i pool.ConnInfo) connJSON {
+func fromConn(i *pool.ConnInfo) connJSON {
 	return connJSON{
 		ID: i.ID, State: i.State.String(), Peer: i.Peer, Identity: i.Identity, Generation: i.Generation,
 		AgeSeconds: i.Age.Seconds(), IdleSeconds: i.Idle.Seconds(), HeldSeconds: i.Held.Seconds(), Uses: i.Uses, Leases: i.Leases,

@@ -158,12 +158,18 @@ func TestPoolIsChangedOnThePageWithTheKeyboardAlone(t *testing.T) {
 // picture keeps a picture of the page in the folder that HERZ_PICTURES names, if it does.
 func picture(t *testing.T, b *browser.Page, name string, dark bool) {
 	t.Helper()
-	dir := os.Getenv("HERZ_PICTURES")
-	if dir == "" {
-		return
+	if os.Getenv("HERZ_PICTURES") != "" {
+		b.Look(dark, 1280, 900)
+		keep(t, b, name)
 	}
-	b.Look(dark, 1280, 900)
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), b.Screenshot(), 0o644); err != nil {
-		t.Error(err)
+}
+
+// keep puts a picture of the page as it is into the folder that HERZ_PICTURES names, if it does.
+func keep(t *testing.T, b *browser.Page, name string) {
+	t.Helper()
+	if dir := os.Getenv("HERZ_PICTURES"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, name+".png"), b.Screenshot(), 0o644); err != nil {
+			t.Error(err)
+		}
 	}
 }

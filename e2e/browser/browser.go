@@ -181,6 +181,19 @@ func (p *Page) Value(script string) string {
 	return step(p, "evaluate "+script, chromedp.Evaluate[string]("String("+script+")"))
 }
 
+// Await is what a script in the page promises, as text.
+func (p *Page) Await(promise string) string {
+	p.t.Helper()
+	yes := true
+	return step(p, "await "+promise, chromedp.Evaluate[string](promise, func(e *runtime.EvaluateParams) { e.AwaitPromise = &yes }))
+}
+
+// Script runs a whole script in the page.
+func (p *Page) Script(source string) {
+	p.t.Helper()
+	step(p, "run a script", chromedp.Evaluate[bool]("(() => {\n"+source+"\n; return true })()"))
+}
+
 // Look sets what the page sees of its reader: dark colours, and the size of the window.
 func (p *Page) Look(dark bool, width, height int64) {
 	p.t.Helper()

@@ -22,7 +22,7 @@ export function Card({ of, tile, onClose }: Props) {
     { name: "Peer", value: tile.peer === "" ? "unknown" : tile.peer },
     { name: gone(tile) ? "Age at its end" : "Age", value: seconds(tile.age) },
     ...(tile.state === "in_use" ? [] : [{ name: gone(tile) ? "Silent before" : "Idle", value: seconds(tile.idle) }]),
-    ...tile.facts,
+    ...tile.facts(),
   ];
   const backdrop = (e: MouseEvent) => {
     if (e.target === dialog.current) dialog.current?.close();

@@ -77,7 +77,7 @@ function options(latest: { current: Props }, el: HTMLElement, axes: boolean, hei
     axes: axes
       ? [
           { ...axis, grid: { show: false }, size: 22, gap: 4, space: 40, incrs: [30, 60], values: (_u, ts) => ts.map((t) => latest.current.x?.(t) ?? String(t)) },
-          { ...axis, size: 34, gap: 4, space: 26, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000] },
+          { ...axis, size: 44, gap: 4, space: 26, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000] },
         ]
       : [{ show: false }, { show: false }],
     series: [
@@ -109,7 +109,7 @@ function options(latest: { current: Props }, el: HTMLElement, axes: boolean, hei
   };
 }
 
-function useDark(): boolean {
+export function useDark(): boolean {
   const query = "(prefers-color-scheme: dark)";
   const [dark, setDark] = useState(() => matchMedia(query).matches);
   useEffect(() => {

@@ -10,9 +10,10 @@ export interface Tile {
   age: number; // seconds
   idle: number; // seconds
   cause: string; // why it is unfit or gone; empty when it is well
-  facts: Fact[]; // more for its card
+  facts: () => Fact[]; // more for its card
   note: string;
   ceiling?: number | undefined; // idle age at which something closes it, seconds
+  beat?: number | undefined; // differs when it has just answered a ping
 }
 
 export interface Fact {

@@ -8,12 +8,18 @@ const timerMax = 2 ** 31 - 1; // ms; a longer timer would fire at once
 const pauseMin = 500;
 const pauseMax = 8_000;
 
-// useStream listens to server-sent events called "state" and hands each to take, which returns false when nothing more will
-// come. It opens the stream anew when it breaks, or misses three events in a row: every says how many seconds lie between two.
-export function useStream<T>(url: string, take: (state: T) => boolean, every: (state: T) => number): Link {
+interface Taker<T, D> {
+  take: (state: T) => boolean; // false: nothing more will come
+  every: (state: T) => number; // seconds between two events
+  apply?: (state: T, delta: D) => T; // what a state becomes by an event called "delta"
+}
+
+// useStream listens to server-sent events called "state", and those that say what changed since, and hands each state to take. It opens the stream
+// anew when it breaks, or misses three events in a row.
+export function useStream<T, D = never>(url: string, with_: Taker<T, D>): Link {
   const [link, setLink] = useState<Link>("connecting");
-  const taker = useRef({ take, every });
-  taker.current = { take, every };
+  const taker = useRef(with_);
+  taker.current = with_;
 
   useEffect(() => {
     let source: EventSource | undefined;
@@ -37,14 +43,19 @@ export function useStream<T>(url: string, take: (state: T) => boolean, every: (s
     const open = () => {
       source = new EventSource(url);
       source.onerror = broken;
-      source.addEventListener("state", (e) => {
-        let state: T;
+      let last: T | undefined; // of this stream: a change means nothing to the state of another
+      const come = (read: (data: string) => T | undefined) => (e: Event) => {
+        let state: T | undefined;
         try {
-          state = JSON.parse((e as MessageEvent<string>).data) as T;
+          state = read((e as MessageEvent<string>).data);
         } catch {
+          state = undefined;
+        }
+        if (state === undefined) {
           broken();
           return;
         }
+        last = state;
         pause = pauseMin;
         silence = Math.min(Math.max(silenceMin, taker.current.every(state) * 3_000), timerMax);
         watch();
@@ -55,7 +66,15 @@ export function useStream<T>(url: string, take: (state: T) => boolean, every: (s
           clearTimeout(timer);
           setLink("over");
         }
-      });
+      };
+      source.addEventListener(
+        "state",
+        come((data) => JSON.parse(data) as T),
+      );
+      source.addEventListener(
+        "delta",
+        come((data) => (last === undefined ? undefined : taker.current.apply?.(last, JSON.parse(data) as D))),
+      );
       watch();
     };
     open();

@@ -1,7 +1,10 @@
 import { useRef, useState } from "preact/hooks";
 import { Card } from "./card";
 import { fill, gone, letterOf, lookOf, nameOf, type Tile, titleOf } from "./conn";
+import { Field } from "./field";
 import { useSlots } from "./slots";
+
+const elementsMost = 400; // tiles; more are painted
 
 interface Props {
   label: string; // whose connections these are
@@ -10,7 +13,7 @@ interface Props {
   stay?: number; // seconds that a dead tile keeps its place
 }
 
-// Wall shows one tile a connection. It is one stop of the Tab key; the arrow keys move inside.
+// Wall shows one tile a connection. It is one stop of the Tab key; the arrow keys move inside. Hundreds are painted, see Field.
 export function Wall({ label, live, endings = [], stay = 20 }: Props) {
   const slots = useSlots(live, endings, stay);
   const [chosen, setChosen] = useState<number | null>(null);
@@ -34,6 +37,8 @@ export function Wall({ label, live, endings = [], stay = 20 }: Props) {
     <>
       {tiles.length === 0 ? (
         <p class="wall-empty">No connection is open.</p>
+      ) : slots.length > elementsMost ? (
+        <Field label={label} slots={slots} onOpen={setOpen} />
       ) : (
         <div class="wall" role="group" aria-label={`${label}: one button a connection; arrow keys move`} ref={box} onKeyDown={move}>
           {slots.map((t, i) =>
@@ -52,6 +57,7 @@ export function Wall({ label, live, endings = [], stay = 20 }: Props) {
               >
                 {t.state === "idle" && <span class="tile-bar" style={{ height: `${Math.round(fill(t.idle) * 100)}%` }} />}
                 {t.ceiling !== undefined && !gone(t) && <span class="tile-ceiling" style={{ bottom: `${Math.round(fill(t.ceiling) * 100)}%` }} />}
+                {t.beat !== undefined && t.beat > 0 && <span class="tile-beat" key={t.beat} />}
                 <span class="tile-letter" aria-hidden="true">
                   {letterOf(t)}
                 </span>

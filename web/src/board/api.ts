@@ -10,6 +10,71 @@ export interface Snapshot {
   sources: Source[];
   audit: Act[];
   events: Happening[];
+  leaks: Leak[];
+  wait_bounds_seconds: number[];
+}
+
+// Delta is what changed since the state before it. What is not there did not change.
+export interface Delta {
+  now: string;
+  uptime_seconds: number;
+  every_seconds: number;
+  control: Control;
+  sources: SourceDelta[];
+  audit?: Act[];
+  events?: Happening[];
+  leaks?: Leak[];
+}
+
+export interface SourceDelta {
+  id: number;
+  whole?: Source; // of one that was not there yet
+  change?: Change; // of one that was
+}
+
+export interface Change {
+  ref: string;
+  controllable: boolean;
+  busy: string;
+  stats: Stats;
+  limits?: Limits;
+  conns?: Conn[];
+  gone?: number[];
+  conns_left_out: number;
+  deaths?: Death[];
+  unasked?: Unasked[];
+  learned?: Lesson[];
+  timings: Timing[];
+}
+
+// Leak is a place in the program that loses leases, or holds them for long.
+export interface Leak {
+  pool: string;
+  held: boolean;
+  stack: string;
+  count: number;
+  last: string;
+  conn: number;
+  seconds: number;
+}
+
+// Timing is how long a phase took, of the newest few hundred.
+export interface Timing {
+  phase: string;
+  count: number;
+  p50_seconds: number;
+  p99_seconds: number;
+  max_seconds: number;
+}
+
+// Goroutines is what api/goroutines gives.
+export interface Goroutines {
+  now: string;
+  total: number;
+  left_out: boolean;
+  groups: { pool: string; doing: string; state: string; site: string; count: number }[];
+  groups_left_out: number;
+  profiles: string;
 }
 
 // Happening is an event of a pool.
@@ -47,6 +112,7 @@ export interface Source {
   deaths: Death[];
   unasked: Unasked[];
   learned: Lesson[];
+  timings: Timing[];
 }
 
 // Lesson is after how long something closes idle connections.
@@ -87,6 +153,7 @@ export interface Stats {
   wait_cancels: number;
   wait_refused: number;
   wait_seconds: number;
+  wait_counts: number[];
   dials: number;
   dial_errors: number;
   last_dial_error: string;

@@ -3,14 +3,18 @@ import { Announce } from "../announce";
 import { plural } from "../format";
 import { Legend } from "../legend";
 import { LinkBadge } from "../link";
-import { Mark } from "../mark";
+import { Mark as Logo } from "../mark";
 import { useStream } from "../stream";
-import type { Snapshot } from "./api";
+import type { Delta, Snapshot } from "./api";
 import { Audit } from "./audit";
 import { type Hand, TokenBar } from "./control";
+import { apply } from "./delta";
 import { Endings } from "./endings";
 import { Events } from "./events";
+import { Goroutines } from "./goroutines";
 import { next, type View } from "./history";
+import type { Mark } from "./heat";
+import { Leaks } from "./leaks";
 import { Pool } from "./pool";
 
 export function Board() {
@@ -26,16 +30,18 @@ export function Board() {
     if (!held.current) setView(newest.current);
     return true;
   };
-  const link = useStream("api/events", take, (snap) => snap.every_seconds);
+  const link = useStream<Snapshot, Delta>("api/events?deltas=1", { take, every: (snap) => snap.every_seconds, apply });
   const pause = () => {
-    if (paused) setView(newest.current);
+    const at = newest.current;
+    // Connections grow older in place: what stands still needs its own.
+    setView(paused || at === null ? at : { ...at, snap: structuredClone(at.snap) });
     setPaused(!paused);
   };
 
   return (
     <>
       <header class="top">
-        <Mark />
+        <Logo />
         <div class="top-title">
           <h1>Connections</h1>
           {view !== null && <p class="quiet">{whose(view.snap)}</p>}
@@ -62,7 +68,7 @@ function whose(s: Snapshot): string {
 }
 
 function Shown({ view, token, onToken }: { view: View; token: string; onToken: (token: string) => void }) {
-  const { sources, control, audit, events } = view.snap;
+  const { sources, control, audit, events, leaks } = view.snap;
   const hand: Hand | undefined = control.by === "hook" || (control.by === "token" && token !== "") ? { token } : undefined;
   return (
     <>
@@ -75,13 +81,35 @@ function Shown({ view, token, onToken }: { view: View; token: string; onToken: (
         </p>
       )}
       {sources.map((s, i) => (
-        <Pool key={`${s.name}/${i}`} source={s} track={view.tracks[i]} now={view.snap.uptime_seconds} hand={hand} />
+        <Pool
+          key={`${s.name}/${i}`}
+          source={s}
+          track={view.tracks[i]}
+          now={view.snap.uptime_seconds}
+          bounds={view.snap.wait_bounds_seconds}
+          marks={marksOf(view.snap, s.name)}
+          hand={hand}
+        />
       ))}
+      {leaks.length > 0 && <Leaks leaks={leaks} />}
       {(control.enabled || audit.length > 0) && <Audit acts={audit} />}
       {events.length > 0 && <Events events={events} />}
       <Endings endings={view.endings} pools={[...new Set(sources.map((s) => s.name))]} />
+      <Goroutines />
     </>
   );
+}
+
+// marksOf are the changes of a pool's limits, at the times of the server's clock since its start.
+function marksOf({ events, now, uptime_seconds }: Snapshot, pool: string): Mark[] {
+  return events
+    .filter((e) => e.kind === "limits_changed" && e.pool === pool && e.after !== null)
+    .map((e) => ({
+      at: uptime_seconds - (Date.parse(now) - Date.parse(e.at)) / 1000,
+      words: Object.entries(e.after ?? {})
+        .map(([name, to]) => `${name} ${e.before?.[name]} → ${to}`)
+        .join(", "),
+    }));
 }
 
 // Summary says in one sentence whether all is well.

@@ -9,6 +9,8 @@ export interface Track {
   inUse: number[];
   waiting: number[];
   open: number[];
+  waits: number[][]; // how many waits ended since the event before, by their length
+  waitCounts: number[];
   acquires: number;
   rate: number; // loans a second, between the last two events
 }
@@ -57,12 +59,16 @@ function trackOf(old: View | null, s: Source, at: number): Track | undefined {
 
 function extend(t: Track | undefined, s: Source, snap: Snapshot, lastTime: number | undefined): Track {
   const passed = lastTime === undefined ? 0 : snap.uptime_seconds - lastTime;
+  const counts = s.stats.wait_counts;
+  const ended = t === undefined ? counts.map(() => 0) : counts.map((n, i) => Math.max(0, n - (t.waitCounts[i] ?? 0)));
   const push = (list: number[] | undefined, n: number) => [...(list ?? []), n].slice(-pointsMax);
   return {
     times: push(t?.times, snap.uptime_seconds),
     inUse: push(t?.inUse, s.stats.in_use),
     waiting: push(t?.waiting, s.stats.waiting),
     open: push(t?.open, s.stats.open),
+    waits: [...(t?.waits ?? []), ended].slice(-pointsMax),
+    waitCounts: counts,
     acquires: s.stats.acquires,
     rate: t !== undefined && passed > 0 ? Math.max(0, s.stats.acquires - t.acquires) / passed : 0,
   };

@@ -5,10 +5,12 @@ import { count, plural, rate, seconds } from "../format";
 import { Wall } from "../wall";
 import type { Source } from "./api";
 import { Actions, type Hand } from "./control";
+import { Heat, type Mark } from "./heat";
 import type { Track } from "./history";
 import { Learned } from "./learned";
 import { Table } from "./table";
 import { deadTile, liveTile } from "./tiles";
+import { Timings } from "./timings";
 import { Cut } from "./unasked";
 
 const window_ = 120; // seconds that the chart shows
@@ -23,14 +25,13 @@ interface Props {
   source: Source;
   track: Track | undefined;
   now: number;
+  bounds: number[]; // seconds, of the lengths of waits
+  marks: Mark[];
   hand: Hand | undefined; // undefined: nothing can be changed from here
 }
 
 // Pool is one row of the board: numbers, wall and chart of one source.
-export function Pool({ source, track, now, hand }: Props) {
-  const ceilings = new Map(source.learned.map((l) => [l.peer, l.ceiling_seconds]));
-  const live = source.conns.map((c) => liveTile(c, ceilings.get(c.peer)));
-  const endings = source.deaths.map(deadTile);
+export function Pool({ source, track, now, bounds, marks, hand }: Props) {
   const [table, setTable] = useState(false);
   return (
     <section class="pool" aria-label={source.name}>
@@ -40,20 +41,71 @@ export function Pool({ source, track, now, hand }: Props) {
         {hand !== undefined && source.controllable && <Actions source={source} hand={hand} />}
       </div>
       <Numbers source={source} track={track} />
+      {source.stats.waiting > 0 && <Line waiting={source.stats.waiting} oldest={source.stats.oldest_wait_seconds} />}
+      {source.timings.length > 0 && <Timings timings={source.timings} />}
       {source.learned.length > 0 && <Learned lessons={source.learned} />}
       {source.unasked.length > 0 && <Cut places={source.unasked} />}
       <div class="pool-body">
         <div class="pool-wall">
-          <Wall label={source.name} live={live} endings={endings} />
+          <Walls source={source} />
           {source.conns_left_out > 0 && <p class="quiet">{plural(source.conns_left_out, "more connection")} not listed.</p>}
         </div>
         <details class="more" onToggle={(e) => setTable((e.currentTarget as HTMLDetailsElement).open)}>
           <summary>As a table</summary>
           {table && <Table source={source} />}
         </details>
-        <History source={source} track={track} now={now} />
+        <div class="pool-chart">
+          <History source={source} track={track} now={now} />
+          {track !== undefined && source.stats.wait_counts.length > 0 && <Heat track={track} bounds={bounds} now={now} span={window_} marks={marks} />}
+        </div>
       </div>
     </section>
+  );
+}
+
+const backendsMost = 12;
+
+// Walls is one wall a backend, where a pool has connections to several.
+function Walls({ source }: { source: Source }) {
+  const ceilings = new Map(source.learned.map((l) => [l.peer, l.ceiling_seconds]));
+  const live = source.conns.map((c) => liveTile(c, ceilings.get(c.peer)));
+  const endings = source.deaths.map(deadTile);
+  const peers = [...new Set(live.map((t) => t.peer))].filter((p) => p !== "").sort();
+  if (peers.length < 2 || peers.length > backendsMost) return <Wall label={source.name} live={live} endings={endings} />;
+  // Those that are being dialled have no backend yet, and what ended may have had one that nobody is connected to any more.
+  const rest = (peer: string) => !peers.includes(peer);
+  const others = { live: live.filter((t) => rest(t.peer)), endings: endings.filter((t) => rest(t.peer)) };
+  return (
+    <>
+      {peers.map((peer) => (
+        <div class="backend" key={peer}>
+          <h3>{peer}</h3>
+          <Wall label={`${source.name}, ${peer}`} live={live.filter((t) => t.peer === peer)} endings={endings.filter((t) => t.peer === peer)} />
+        </div>
+      ))}
+      {others.live.length > 0 && (
+        <div class="backend">
+          <h3>no backend yet</h3>
+          <Wall label={`${source.name}, no backend yet`} live={others.live} endings={others.endings} />
+        </div>
+      )}
+    </>
+  );
+}
+
+const callersMost = 40;
+
+// Line is the callers who wait, the oldest first.
+function Line({ waiting, oldest }: { waiting: number; oldest: number }) {
+  return (
+    <p class="line">
+      {Array.from({ length: Math.min(waiting, callersMost) }, (_, i) => (
+        <span class="line-caller" key={i} aria-hidden="true" />
+      ))}
+      <span class="line-text">
+        {plural(waiting, "caller waits", "callers wait")}, the first for {seconds(oldest)}
+      </span>
+    </p>
   );
 }
 
@@ -114,14 +166,14 @@ function Number({ name, value, mark, alarm = false, note = "" }: { name: string;
   );
 }
 
-function History({ source, track, now }: Omit<Props, "hand">) {
+function History({ source, track, now }: Pick<Props, "source" | "track" | "now">) {
   const data = useMemo<[number[], number[], number[], number[]]>(
     () => (track === undefined ? [[], [], [], []] : [track.times.map((t) => t - now), track.open, track.inUse, track.waiting]),
     [track, now],
   );
   const { stats } = source;
   return (
-    <figure class="pool-chart">
+    <figure>
       <Chart
         label={`Over the last two minutes. Now: ${stats.open} open, ${stats.in_use} in use, ${stats.waiting} waiting.`}
         height={120}

@@ -111,7 +111,7 @@ function Counter({ name, value, good = false, bad = false, warn = false }: Count
 }
 
 function tile(c: Conn): Tile {
-  return { id: c.id, state: stateOf(c.state), peer: c.peer, age: c.age_seconds, idle: c.idle_seconds, cause: c.cause, facts: [], note: c.note };
+  return { id: c.id, state: stateOf(c.state), peer: c.peer, age: c.age_seconds, idle: c.idle_seconds, cause: c.cause, facts: () => [], note: c.note };
 }
 
 // Spark draws the answers over the time of the track; the faults are the shaded stretches.

@@ -19,7 +19,7 @@ export function Page() {
     setDemo(full(state));
     return !state.done;
   };
-  const link = useStream("api/demo/events", take, () => everySeconds);
+  const link = useStream("api/demo/events", { take, every: () => everySeconds });
   return (
     <>
       <header class="top">
