@@ -129,8 +129,10 @@ func crowd(t *testing.T, p *pool.Pool[net.Conn], callers int) {
 
 // work takes a while.
 func work(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
 	select {
-	case <-time.After(d):
+	case <-t.C:
 	case <-ctx.Done():
 	}
 }

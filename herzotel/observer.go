@@ -89,7 +89,7 @@ func observable(m metric.Meter, s signal.Metric) (a asynchronous, err error) {
 		a.floats, err = m.Float64ObservableGauge(s.Name, unit, help)
 	case s.Kind == signal.Counter:
 		a.ints, err = m.Int64ObservableCounter(s.Name, unit, help)
-	case s.Kind == signal.Highest:
+	case s.Kind == signal.Highest, s.Kind == signal.Lowest:
 		a.ints, err = m.Int64ObservableGauge(s.Name, unit, help)
 	default:
 		a.ints, err = m.Int64ObservableUpDownCounter(s.Name, unit, help)
@@ -135,6 +135,9 @@ func (o *Observer) collect(_ context.Context, out metric.Observer) error {
 	var now signal.Readings
 	for _, m := range bound {
 		now.Read(m.src, &m.tally)
+	}
+	if o.cfg.learner != nil {
+		now.Learn(o.cfg.learner.Lessons())
 	}
 	for at, v := range now.All {
 		a := o.now[at.Metric]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +19,8 @@ import (
 	"go.opentelemetry.io/otel/semconv/v1.43.0/dbconv"
 	"go.uber.org/goleak"
 
+	"herz.example/herz/ceiling"
+	"herz.example/herz/conn"
 	"herz.example/herz/herzotel"
 	"herz.example/herz/pool"
 	"herz.example/herz/signal"
@@ -306,5 +309,23 @@ func TestWithoutARecordedTraceALoanHasNoSpanAndCostsNoAllocation(t *testing.T) {
 	quiet.acquire(ctx, t).Release()
 	if spans := quiet.spans.GetSpans(); len(spans) > 0 {
 		t.Errorf("WithoutSpans: %d spans", len(spans))
+	}
+}
+
+func TestWhatWasLearnedOfAPoolIsTold(t *testing.T) {
+	learner := ceiling.New(ceiling.Config{Logger: slog.New(slog.DiscardHandler)})
+	b := newBench(t, pool.Limits{MaxIdleTime: 10 * time.Minute}, herzotel.WithLearner(learner))
+	told := learner.Bind(b.pool)
+	for i := range 4 {
+		told.Observe(pool.Event{
+			Kind: pool.ConnectionClosed, At: time.Unix(int64(i), 0), Death: &conn.Death{Cause: conn.PeerFIN, Peer: "db:1", Phase: "idle", Idle: 350 * time.Second},
+		})
+	}
+	for metric, want := range map[string]float64{signal.IdleCeiling: 350, signal.MaxIdleTime: 600} {
+		m := b.told(t)[metric]
+		points, ok := m.Data.(metricdata.Gauge[float64])
+		if !ok || m.Unit != "s" || len(points.DataPoints) != 1 || points.DataPoints[0].Value != want {
+			t.Errorf("%s: want a gauge of %v s, got %+v", metric, want, m)
+		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"herz.example/herz/ceiling"
 )
 
 // Option changes what an [Observer] tells and to whom.
@@ -14,6 +16,7 @@ type settings struct {
 	meters     metric.MeterProvider
 	tracers    trace.TracerProvider
 	attributes []attribute.KeyValue
+	learner    *ceiling.Learner
 	spans      bool
 	article    bool
 }
@@ -36,6 +39,10 @@ func WithTracerProvider(p trace.TracerProvider) Option { return func(s *settings
 func WithAttributes(a ...attribute.KeyValue) Option {
 	return func(s *settings) { s.attributes = append(s.attributes, a...) }
 }
+
+// WithLearner tells after how long something else closes idle connections, as herz.pool.idle_ceiling. The learner has to be an observer of the pools, too.
+// Absent, or nil: that is not told.
+func WithLearner(l *ceiling.Learner) Option { return func(s *settings) { s.learner = l } }
 
 // WithoutSpans leaves the spans out.
 func WithoutSpans() Option { return func(s *settings) { s.spans = false } }

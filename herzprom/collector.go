@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"herz.example/herz/ceiling"
 	"herz.example/herz/pool"
 	"herz.example/herz/signal"
 )
@@ -23,6 +24,9 @@ type Config struct {
 	// Buckets are the upper ends, in seconds and ascending, of the histograms of waits, uses, dials and heartbeats. Nil: 50 µs to 10 s in
 	// steps of two to two and a half.
 	Buckets []float64
+	// Learner tells after how long something else closes idle connections, as herz_pool_idle_ceiling_seconds. It has to be an observer of the pools, too.
+	// Nil: that is not exported.
+	Learner *ceiling.Learner
 }
 
 // ActiveConnections is the alias of db_client_connection_count of the state used, for boards that know that name.
@@ -124,6 +128,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	now := scrape{times: map[timed]*reading{}}
 	for _, m := range meters {
 		now.read(m)
+	}
+	if c.cfg.Learner != nil {
+		now.numbers.Learn(c.cfg.Learner.Lessons())
 	}
 	now.write(c, out)
 }

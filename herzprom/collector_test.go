@@ -3,6 +3,7 @@ package herzprom_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
 
+	"herz.example/herz/ceiling"
+	"herz.example/herz/conn"
 	"herz.example/herz/herzprom"
 	"herz.example/herz/pool"
 )
@@ -248,4 +251,33 @@ func TestBucketsThatDoNotAscendAreRefusedAtStart(t *testing.T) {
 			herzprom.New(herzprom.Config{Buckets: b})
 		}()
 	}
+}
+
+func TestWhatWasLearnedOfAPoolIsExported(t *testing.T) {
+	learner := ceiling.New(ceiling.Config{Logger: slog.New(slog.DiscardHandler)})
+	metrics := herzprom.New(herzprom.Config{Learner: learner})
+	p := newPool(t, "orders", metrics, pool.Limits{MaxIdleTime: 10 * time.Minute})
+	newPool(t, "users", metrics, pool.Limits{MaxIdleTime: -1})
+	told := learner.Bind(p)
+	const learned, limit = "herz_pool_idle_ceiling_seconds orders", "herz_pool_max_idle_time_seconds orders"
+	if before := scrape(t, metrics); before[limit] != 600 || has(before, "herz_pool_idle_ceiling") || has(before, "herz_pool_max_idle_time_seconds users") {
+		t.Errorf("nothing was learned, and orders has a limit of 600 s: %v", before)
+	}
+	for i := range 4 {
+		told.Observe(pool.Event{
+			Kind: pool.ConnectionClosed, At: time.Unix(int64(i), 0), Death: &conn.Death{Cause: conn.PeerFIN, Peer: "db:1", Phase: "idle", Idle: 350 * time.Second},
+		})
+	}
+	if after := scrape(t, metrics); after[learned] != 350 {
+		t.Errorf("350 s were learned, %v are told", after[learned])
+	}
+}
+
+func has(series map[string]float64, prefix string) bool {
+	for name := range series {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }

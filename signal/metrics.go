@@ -9,6 +9,7 @@ type Kind uint8
 const (
 	UpDown    Kind = iota + 1 // a number of things now; pools of one name add up
 	Highest                   // a number now of which, of pools of one name, the greatest counts
+	Lowest                    // a number now of which, of pools of one name, the least counts
 	Counter                   // it only rises
 	Histogram                 // times, measured as they happen
 )
@@ -57,6 +58,8 @@ const (
 	LongHeld    = "herz.pool.long_held"
 	DeadLent    = "herz.pool.dead_lent"
 	KernelDrift = "herz.pool.kernel_drift"
+	MaxIdleTime = "herz.pool.max_idle_time"
+	IdleCeiling = "herz.pool.idle_ceiling"
 	Unasked     = "herz.rows.unasked_error"
 )
 
@@ -86,6 +89,8 @@ func Metrics() []Metric {
 		{LongHeld, "{lease}", Counter, "Leases that were held for longer than Limits.LeakAfter. Lost ones are closed connections with the reason leaked.", nil},
 		{DeadLent, "{connection}", Counter, "Connections that had ended when they were lent. Herz's promise is that it stays 0.", nil},
 		{KernelDrift, "{connection}", UpDown, "Connections that the pool takes for open and the kernel does not. It stays 0 but for moments.", nil},
+		{MaxIdleTime, "s", Highest, "Idle age at which the pool closes a connection. Absent: it closes none for that.", nil},
+		{IdleCeiling, "s", Lowest, "Learned idle age at which something else closes connections; of several peers the shortest. Absent: none was learned.", nil},
 		{Unasked, "{result}", Counter, "Results that were cut short and whose error nobody looked at.", nil},
 	}
 }

@@ -54,6 +54,9 @@ func Read(src pool.Source, t *Tally) []Point {
 	for _, cause := range conn.Causes()[1:] { // also those that were none yet: a series that begins with 1 has not risen, for who asks for its increase
 		points = append(points, point(st.Closed[cause], Closed, cause.String()))
 	}
+	if l.MaxIdleTime > 0 {
+		points = append(points, Point{Metric: MaxIdleTime, Value: l.MaxIdleTime.Seconds()})
+	}
 	if d, ok := src.(drifting); ok {
 		points = append(points, point(d.Drift(), KernelDrift))
 	}

@@ -1,6 +1,9 @@
 package signal
 
-import "herz.example/herz/pool"
+import (
+	"herz.example/herz/ceiling"
+	"herz.example/herz/pool"
+)
 
 // Series is one number of one pool, or of all that have its name.
 type Series struct {
@@ -9,8 +12,8 @@ type Series struct {
 	Attributes [2]string // as in Point
 }
 
-// Readings are the numbers of several pools at one time. Pools of one name are one series: counts add up, and of Highest the greatest counts. The
-// zero value is ready; it belongs to one goroutine.
+// Readings are the numbers of several pools at one time. Pools of one name are one series: counts add up, of Highest the greatest counts, of Lowest the
+// least. The zero value is ready; it belongs to one goroutine.
 type Readings struct {
 	values map[Series]float64
 	order  []Series
@@ -18,21 +21,34 @@ type Readings struct {
 
 // Read adds the numbers of one pool.
 func (r *Readings) Read(src pool.Source, t *Tally) {
+	name := src.Name()
+	for _, p := range Read(src, t) {
+		r.add(Series{name, p.Metric, p.Attributes}, p.Value)
+	}
+}
+
+// Learn adds what was learned of pools.
+func (r *Readings) Learn(lessons []ceiling.Lesson) {
+	for i := range lessons {
+		r.add(Series{Pool: lessons[i].Pool, Metric: IdleCeiling}, lessons[i].Ceiling.Seconds())
+	}
+}
+
+func (r *Readings) add(at Series, v float64) {
 	if r.values == nil {
 		r.values = map[Series]float64{}
 	}
-	name := src.Name()
-	for _, p := range Read(src, t) {
-		at := Series{name, p.Metric, p.Attributes}
-		have, seen := r.values[at]
-		if !seen {
-			r.order = append(r.order, at)
-		}
-		if highest[p.Metric] {
-			r.values[at] = max(have, p.Value)
-		} else {
-			r.values[at] = have + p.Value
-		}
+	have, seen := r.values[at]
+	switch kind := kinds[at.Metric]; {
+	case !seen:
+		r.order = append(r.order, at)
+		r.values[at] = v
+	case kind == Highest:
+		r.values[at] = max(have, v)
+	case kind == Lowest:
+		r.values[at] = min(have, v)
+	default:
+		r.values[at] = have + v
 	}
 }
 
@@ -45,11 +61,11 @@ func (r *Readings) All(yield func(Series, float64) bool) {
 	}
 }
 
-// highest are the metrics of which the greatest counts.
-var highest = func() map[string]bool {
-	set := map[string]bool{}
+// kinds are those of the metrics, by name.
+var kinds = func() map[string]Kind {
+	set := map[string]Kind{}
 	for _, m := range Metrics() {
-		set[m.Name] = m.Kind == Highest
+		set[m.Name] = m.Kind
 	}
 	return set
 }()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"herz.example/herz/ceiling"
 	"herz.example/herz/conn"
 	"herz.example/herz/pool"
 	"herz.example/herz/signal"
@@ -45,7 +46,7 @@ func TestEachNumberOfAPoolHasItsMetric(t *testing.T) {
 			Idle: 1, InUse: 2, Checking: 3, Stale: 4, Closing: 5, Dialing: 6, Waiting: 7, OldestWait: 1500 * time.Millisecond, Acquires: 100, WaitTimeouts: 8,
 			WaitRefused: 9, Dials: 20, DialErrors: 10, Heartbeats: 12, HeartbeatErrs: 11, Misuses: 13, DeadLent: 19, Generation: 14, Closed: map[conn.Cause]uint64{conn.PeerRST: 15},
 		},
-		pool.Limits{MaxOpen: 16, MinIdle: 17, KeepWarm: 18},
+		pool.Limits{MaxOpen: 16, MinIdle: 17, KeepWarm: 18, MaxIdleTime: 90 * time.Second},
 	}, &tally))
 	for name, v := range map[string]float64{
 		"db.client.connection.count idle": 1, "db.client.connection.count used": 2, "db.client.connection.count checking": 3,
@@ -54,7 +55,7 @@ func TestEachNumberOfAPoolHasItsMetric(t *testing.T) {
 		"herz.pool.refused": 9, "herz.pool.dials ok": 4, "herz.pool.dials failed": 10, "herz.connection.checks ping ok": 1,
 		"herz.connection.checks ping failed": 11, "herz.pool.misuses": 13, "herz.pool.generation": 14, "herz.connection.closed peer_rst": 15,
 		"db.client.connection.max": 16, "db.client.connection.idle.min": 17, "db.client.connection.idle.max": 18, "herz.rows.unasked_error": 5,
-		"herz.pool.long_held": 1, "herz.pool.dead_lent": 19, "herz.pool.kernel_drift": 21,
+		"herz.pool.long_held": 1, "herz.pool.dead_lent": 19, "herz.pool.kernel_drift": 21, "herz.pool.max_idle_time": 90,
 	} {
 		if have, ok := got[name]; !ok || have != v {
 			t.Errorf("%s is %v (there: %v), not %v", name, have, ok, v)
@@ -121,6 +122,29 @@ func TestNameForPrometheusIsTheUsualTranslation(t *testing.T) {
 		if got := c.metric.Prometheus(); got != c.want {
 			t.Errorf("%s is %s, not %s", c.metric.Name, got, c.want)
 		}
+	}
+}
+
+func TestPoolThatClosesNoneForBeingIdleHasNoSuchLimit(t *testing.T) {
+	for _, never := range []time.Duration{-1, 0} {
+		if v, there := values(signal.Read(sight{limits: pool.Limits{MaxIdleTime: never}}, &signal.Tally{}))["herz.pool.max_idle_time"]; there {
+			t.Errorf("MaxIdleTime %d is told as %v s", never, v)
+		}
+	}
+}
+
+func TestShortestTimeOutThatWasLearnedCounts(t *testing.T) {
+	var r signal.Readings
+	r.Read(sight{}, &signal.Tally{})
+	r.Learn([]ceiling.Lesson{{Pool: "orders", Peer: "a", Ceiling: 350 * time.Second}, {Pool: "orders", Peer: "b", Ceiling: time.Minute}, {Pool: "users", Ceiling: time.Second}})
+	got := map[string]float64{}
+	for at, v := range r.All {
+		if at.Metric == signal.IdleCeiling {
+			got[at.Pool] += v
+		}
+	}
+	if len(got) != 2 || got["orders"] != 60 || got["users"] != 1 {
+		t.Errorf("learned 350 s and 60 s of orders, and 1 s of users: %v", got)
 	}
 }
 

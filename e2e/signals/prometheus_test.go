@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"herz.example/herz/ceiling"
 	"herz.example/herz/herzprom"
 	"herz.example/herz/pool"
 	"herz.example/herz/signal"
@@ -132,10 +134,11 @@ func get(url string) string {
 }
 
 func TestEachAlertFiresForItsFaultAndForNoPoolThatIsWell(t *testing.T) {
-	metrics := herzprom.New(herzprom.Config{})
+	learner := ceiling.New(ceiling.Config{Logger: slog.New(slog.DiscardHandler)})
+	metrics := herzprom.New(herzprom.Config{Learner: learner})
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(metrics)
-	s := newScene(t, metrics)
+	s := newScene(t, metrics, learner)
 	firing := watch(t, registry)
 	time.Sleep(3 * time.Second) // several evaluations, all of pools that are well
 	if early := firing(); len(early) > 0 {

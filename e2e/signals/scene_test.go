@@ -6,15 +6,18 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io"
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
+	"herz.example/herz/ceiling"
 	"herz.example/herz/faultlab/proxy"
 	"herz.example/herz/faultlab/server"
 	"herz.example/herz/guard"
@@ -61,6 +64,7 @@ func job(t *testing.T, g prometheus.Gatherer, gateway string) {
 type scene struct {
 	t       *testing.T
 	metrics *herzprom.Collector
+	learner *ceiling.Learner
 	server  *server.Server
 	ctx     context.Context // of the scene itself
 	end     func()
@@ -73,7 +77,9 @@ type scene struct {
 	refused              *pool.Pool[net.Conn]
 	drifted              *pool.Pool[net.Conn]
 	lost, held, line, wr *pool.Pool[*int]
+	short                *pool.Pool[net.Conn]
 	kept                 pool.Lease[*int] // of line, for ever
+	broken               atomic.Uint64    // dead connections that were lent
 	alsoTrue             map[string]bool  // what a fault brings with it
 }
 
@@ -83,12 +89,12 @@ type fault struct {
 	alerts []string
 }
 
-func newScene(t *testing.T, metrics *herzprom.Collector) *scene {
+func newScene(t *testing.T, metrics *herzprom.Collector, learner *ceiling.Learner) *scene {
 	t.Helper()
-	s := &scene{t: t, metrics: metrics, server: server.Start(t, server.MariaDB, server.Options{}), alsoTrue: map[string]bool{
+	s := &scene{t: t, metrics: metrics, learner: learner, server: server.Start(t, server.MariaDB, server.Options{}), alsoTrue: map[string]bool{
 		// Results that are cut lose their connections, and so does a lease that is lost; who dials in vain dials all the time.
 		"HerzPeerClosesConnections cut": true, "HerzReconnectStorm cut": true, "HerzReconnectStorm lost": true, "HerzReconnectStorm refused": true,
-		"HerzDialsFail mute": true, "HerzReconnectStorm mute": true,
+		"HerzDialsFail mute": true, "HerzReconnectStorm mute": true, "HerzPeerClosesConnections short": true, "HerzReconnectStorm short": true,
 	}}
 	var cancel context.CancelFunc
 	s.ctx, cancel = context.WithCancel(context.Background())
@@ -104,6 +110,8 @@ func newScene(t *testing.T, metrics *herzprom.Collector) *scene {
 	s.held = plainPool(t, "held", metrics, pool.Limits{MaxOpen: 4, LeakAfter: 200 * time.Millisecond})
 	s.line = plainPool(t, "line", metrics, pool.Limits{MaxOpen: 1})
 	s.wr = plainPool(t, "misused", metrics, pool.Limits{})
+	s.short = s.sockets("short", hasty(t, 700*time.Millisecond))
+	t.Cleanup(metrics.Add(breaker{plainPool(t, "behind broken", nil, pool.Limits{}), &s.broken}))
 	s.work(s.well)
 	return s
 }
@@ -129,7 +137,7 @@ func (s *scene) database(name, addr string, l pool.Limits) *sql.DB {
 func (s *scene) sockets(name, addr string) *pool.Pool[net.Conn] {
 	d := &guard.Dialer{}
 	p, err := pool.New(pool.Config[net.Conn]{
-		Name: name, Observer: s.metrics, Limits: pool.Limits{MaxOpen: 4},
+		Name: name, Observer: pool.Tee(s.metrics, s.learner), Limits: pool.Limits{MaxOpen: 4},
 		Dial: func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) },
 	})
 	if err != nil {
@@ -178,6 +186,8 @@ func (s *scene) faults() map[string]fault {
 		"line":    {s.standInLine, []string{"HerzOldestWaiter", "HerzWaitTimeouts"}},
 		"drifted": {s.drift, []string{"HerzKernelDrift"}},
 		"misused": {s.misuse, []string{"HerzLeaseMisused"}},
+		"short":   {s.rest, []string{"HerzIdleLimitAboveCeiling"}},
+		"broken":  {s.lendDead, []string{"HerzDeadConnectionLent"}},
 	}
 }
 
@@ -270,6 +280,94 @@ func (s *scene) standInLine() {
 			other.Release()
 		}
 	})
+}
+
+// rest uses all connections again and again, and lets them rest for longer than their server has patience.
+func (s *scene) rest() {
+	s.every(1500*time.Millisecond, func(ctx context.Context) {
+		var all []pool.Lease[net.Conn]
+		for range 4 {
+			l, err := s.short.Acquire(ctx)
+			if err != nil {
+				break
+			}
+			all = append(all, l)
+		}
+		for _, l := range all {
+			if err := ask(l.Value()); err != nil {
+				l.Discard(err)
+				continue
+			}
+			time.Sleep(80 * time.Millisecond) // longer than what counts as one moment
+			l.Release()
+		}
+	})
+}
+
+// ask sends a byte and waits for its answer.
+func ask(nc net.Conn) error {
+	if _, err := nc.Write([]byte("x")); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(nc, make([]byte, 1))
+	return err
+}
+
+// lendDead shows a pool that breaks Herz's promise, which no pool of Herz can be made to do.
+func (s *scene) lendDead() {
+	s.broken.Add(1)
+	s.every(time.Second, func(context.Context) { s.broken.Add(1) })
+}
+
+// breaker is a source that lends dead connections.
+type breaker struct {
+	*pool.Pool[*int]
+
+	lent *atomic.Uint64
+}
+
+func (breaker) Name() string { return "broken" }
+
+func (b breaker) Stats() pool.Stats {
+	st := b.Pool.Stats()
+	st.DeadLent = b.lent.Load()
+	return st
+}
+
+// hasty is the address of a server that answers each byte with itself, and closes what was silent for so long.
+func hasty(t *testing.T, patience time.Duration) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer c.Close()
+				for b := make([]byte, 64); ; {
+					_ = c.SetReadDeadline(time.Now().Add(patience)) // a socket has deadlines
+					n, err := c.Read(b)
+					if err != nil {
+						return
+					}
+					if _, err := c.Write(b[:n]); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		all.Wait()
+	})
+	return l.Addr().String()
 }
 
 func (s *scene) misuse() {

@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"herzsql":         {"conn", "guard", "pool"},
 	"board":           {"ceiling", "conn", "guard", "pool"},
 	"herztest":        {"conn", "guard", "pool"},
-	"signal":          {"conn", "pool"},
+	"signal":          {"ceiling", "conn", "pool"},
 	"ceiling":         {"conn", "pool"},
 }
 
