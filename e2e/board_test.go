@@ -183,12 +183,14 @@ func TestBoardShowsWaitsLeaksTimingsAndGoroutines(t *testing.T) {
 	accessible(t, b, "dark")
 	b.Look(false, 1440, 900)
 	accessible(t, b, "light")
-	b.Look(false, 400, 860)
-	accessible(t, b, "phone")
-	if wide := b.Value("document.documentElement.scrollWidth"); wide != "400" {
-		t.Errorf("on a phone of 400 px the page is %s px wide", wide)
+	for _, width := range []int64{400, 3840} {
+		b.Look(false, width, 860)
+		if wide := b.Value("document.documentElement.scrollWidth"); wide != strconv.FormatInt(width, 10) {
+			t.Errorf("in a window of %d px the page is %s px wide", width, wide)
+		}
+		accessible(t, b, fmt.Sprintf("%d px", width))
+		keep(t, b, fmt.Sprintf("board-busy-%d", width))
 	}
-	keep(t, b, "board-busy-phone")
 	b.Look(false, 1440, 900)
 	b.Value(`document.querySelector("button.tile").click()`)
 	shows("a card", func() bool { return b.Count("dialog.card[open]") == 1 })

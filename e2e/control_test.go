@@ -91,6 +91,12 @@ func TestPoolIsChangedOnThePageWithTheKeyboardAlone(t *testing.T) {
 	b.Focus("#token")
 	b.Keys(secret)
 	shows("the buttons", func() bool { return b.Count(".acts button") == 4 })
+	b.Focus(".acts button") // evict, with the token
+	b.Keys("\r")
+	shows("the question", func() bool { return b.Text("dialog h2") == "Evict stale connections of orders?" })
+	b.Focus("dialog button[type=submit]")
+	b.Keys("\r")
+	shows("that it was done", func() bool { return b.Count("dialog") == 0 && strings.Contains(b.Text(".audit .act-done"), "evict") })
 	b.Focus(".acts button:nth-of-type(2)")
 	b.Keys("\r")
 	shows("the limits", func() bool { return b.Count("dialog .fields input") == 18 })
@@ -98,6 +104,8 @@ func TestPoolIsChangedOnThePageWithTheKeyboardAlone(t *testing.T) {
 	if got := b.Value(`document.activeElement.labels[0].innerText.trim()`); got != "Open, at most" {
 		t.Errorf("the field is called %q", got)
 	}
+	accessible(t, b, "limits")
+	b.Focus("dialog input[name=max_open]")
 	b.Value(`document.activeElement.select()`)
 	b.Keys("x7")
 	picture(t, b, "control-limits", false)
@@ -136,6 +144,7 @@ func TestPoolIsChangedOnThePageWithTheKeyboardAlone(t *testing.T) {
 	if kept := b.Value(`JSON.stringify(localStorage)+JSON.stringify(sessionStorage)+document.cookie+location.href`); kept != "{}{}"+address {
 		t.Errorf("the page keeps %s", kept)
 	}
+	accessible(t, b, "control")
 	picture(t, b, "control-light", false)
 	picture(t, b, "control-dark", true)
 	b.Look(false, 390, 844)

@@ -159,6 +159,7 @@ func TestPagesOfTheDemoAreAliveInChromium(t *testing.T) {
 			t.Error("no client suffered")
 		}
 	}
+	accessible(t, p, "demo")
 	blameless(t, p, d.url, "demo")
 
 	board := d.url + "debug/herz/"
@@ -170,6 +171,7 @@ func TestPagesOfTheDemoAreAliveInChromium(t *testing.T) {
 	if !within(pageMoves, func() bool { return b.Text("main") != before }) {
 		t.Error("the board does not move")
 	}
+	accessible(t, b, "board of the demo")
 	blameless(t, b, board, "board")
 }
 

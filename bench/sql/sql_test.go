@@ -145,7 +145,7 @@ func TestARealRunMeasuresEverySubjectOnEveryRow(t *testing.T) {
 		}
 	}
 	var read report
-	if err := json.Unmarshal(out.Bytes(), &read); err != nil || read.Seed != 7 || len(read.Servers) != 2 || len(read.Series) != 17 {
+	if err := json.Unmarshal(out.Bytes(), &read); err != nil || read.Seed != 7 || len(read.Servers) != 2 || len(read.Series) != 21 {
 		t.Errorf("the JSON says seed %d, servers %v, %d series, %v", read.Seed, read.Servers, len(read.Series), err)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "tiny.md")); err != nil || !strings.Contains(string(b), "order from seed 7") {

@@ -40,6 +40,7 @@ func subjects(ctx context.Context, k server.Kind, dsn string) ([]*subject, error
 		{againName, openPlain},
 		{guardedName, openHerz(herzsql.Open)},
 		{pooledName, openHerz(herzsql.OpenPooled)},
+		{floorName, openFloor},
 	}
 	if k == server.PostgreSQL {
 		ways = append(ways, way{pgxpoolName, openPgxpool})
@@ -111,5 +112,12 @@ func closeAll(list []*subject) error {
 
 // takesPart reports whether a subject has a window in a round of a row.
 func (s *subject) takesPart(r row, round int, p plan) bool {
-	return s.name != pgxpoolName || r.Prepared && round%p.rare == 0
+	switch s.name {
+	case pgxpoolName:
+		return r.Prepared && round%p.rare == 0
+	case floorName:
+		return round%p.rare == 0
+	default:
+		return true
+	}
 }

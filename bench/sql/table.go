@@ -25,7 +25,7 @@ func (r *report) table() string {
 		againName + " differs from " + plainName + " by noise alone. What was measured in no window says none.\n\n")
 	b.WriteString("| row | | queries/s | × | CPU µs | × | p50 µs | p99 µs | p99 × | CPU/wall | n |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, w := range r.Rows {
-		for _, name := range []string{plainName, againName, guardedName, pooledName, pgxpoolName} {
+		for _, name := range []string{plainName, againName, guardedName, pooledName, floorName, pgxpoolName} {
 			r.line(&b, w.Name, name)
 		}
 	}
