@@ -229,6 +229,34 @@ func (c *crowded) Snapshot() []pool.ConnInfo {
 	return list
 }
 
+// frames counts what a browser paints.
+type frames struct {
+	n, late int
+	ms      float64
+}
+
+// add looks on for some seconds.
+func (f *frames) add(t *testing.T, b *browser.Page) {
+	t.Helper()
+	said := b.Await(`new Promise(done => {
+		const gaps = []; let last = performance.now(), end = last + 4000;
+		const step = now => { gaps.push(now - last); last = now; now < end ? requestAnimationFrame(step) : done(JSON.stringify(gaps)) };
+		requestAnimationFrame(step) })`)
+	var gaps []float64
+	if err := json.Unmarshal([]byte(said), &gaps); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range gaps {
+		f.n++
+		f.ms += g
+		if g > 50 {
+			f.late++
+		}
+	}
+}
+
+func (f *frames) rate() float64 { return 1000 * float64(f.n) / f.ms }
+
 func TestTenThousandTilesMoveSmoothlyAndAreReachedByKeyboard(t *testing.T) {
 	shown := board.New(board.Config{Sources: []board.Source{&crowded{n: 10_000, born: time.Now()}}})
 	s := httptest.NewServer(shown)
@@ -237,25 +265,18 @@ func TestTenThousandTilesMoveSmoothlyAndAreReachedByKeyboard(t *testing.T) {
 	if !within(2*pageMoves, func() bool { return b.Count(".field-cursor") == 1 }) {
 		t.Fatalf("no field of tiles: %s", b.Text("body"))
 	}
-	said := b.Await(`new Promise(done => {
-		const gaps = []; let last = performance.now(), end = last + 8000;
-		const step = now => { gaps.push(now - last); last = now; now < end ? requestAnimationFrame(step) : done(JSON.stringify(gaps)) };
-		requestAnimationFrame(step) })`)
-	var gaps []float64
-	if err := json.Unmarshal([]byte(said), &gaps); err != nil {
-		t.Fatal(err)
+	// A machine that builds beside it paints less often whatever is on the page: so the board that moves is held against itself at rest.
+	var moving, resting frames
+	for range 2 {
+		moving.add(t, b)
+		b.Value(`document.querySelector("header button").click()`) // pause
+		resting.add(t, b)
+		b.Value(`document.querySelector("header button").click()`)
 	}
-	late, sum := 0, 0.0
-	for _, g := range gaps {
-		sum += g
-		if g > 50 {
-			late++
-		}
-	}
-	fps := 1000 * float64(len(gaps)) / sum
-	t.Logf("figures: %d frames in %.1f s: %.1f a second, %d after more than 50 ms", len(gaps), sum/1000, fps, late)
-	if fps < 45 {
-		t.Errorf("%.1f frames a second", fps)
+	t.Logf("figures: %.1f frames a second while ten thousand tiles move, %.1f while they rest; %d and %d came after more than 50 ms",
+		moving.rate(), resting.rate(), moving.late, resting.late)
+	if moving.rate() < 0.75*resting.rate() {
+		t.Errorf("%.1f frames a second while the tiles move, %.1f while they rest", moving.rate(), resting.rate())
 	}
 	picture(t, b, "board-fleet-light", false)
 	b.Focus(".field-cursor")
