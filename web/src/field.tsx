@@ -19,6 +19,7 @@ export function Field({ label, slots, onOpen }: Props) {
   const [grid, setGrid] = useState<Grid>({ width: 0, columns: 1, w: 7, h: 9, gap: 1 });
   const [at, setAt] = useState(0);
   const [hover, setHover] = useState<number | null>(null);
+  const [moved, setMoved] = useState(""); // what the keyboard came to: said once, and not again when its state changes
 
   useEffect(() => {
     const el = canvas.current;
@@ -59,7 +60,10 @@ export function Field({ label, slots, onOpen }: Props) {
     if (by === undefined) return;
     e.preventDefault();
     setHover(null);
-    setAt(nearest(slots, Math.max(0, Math.min(slots.length - 1, chosen + by)), by > 0 ? 1 : -1));
+    const to = nearest(slots, Math.max(0, Math.min(slots.length - 1, chosen + by)), by > 0 ? 1 : -1);
+    setAt(to);
+    const there = slots[to];
+    if (there) setMoved(nameOf(there));
   };
   const under = (e: MouseEvent): number | null => {
     const i = Math.floor(e.offsetY / (grid.h + grid.gap)) * grid.columns + Math.floor(e.offsetX / (grid.w + grid.gap));
@@ -101,7 +105,7 @@ export function Field({ label, slots, onOpen }: Props) {
       </div>
       <p class="quiet field-line">{shown === null ? "" : titleOf(shown)}</p>
       <p class="unseen" aria-live="polite">
-        {tile === null ? "" : nameOf(tile)}
+        {moved}
       </p>
     </div>
   );
@@ -158,6 +162,7 @@ class Painter {
 
   fit(n: number): Grid {
     const width = this.el.clientWidth;
+    if (width === 0) return this.grid; // it is not shown now
     const css = getComputedStyle(this.el);
     const names = ["idle", "idle-edge", "idle-bar", "in-use", "in-use-ink", "checking", "checking-ink", "stale", "stale-ink", "closing", "closing-ink"];
     for (const name of [...names, "dead", "dead-ink", "dead-text", "ours", "line", "line-strong", "quiet", "accent"]) {
