@@ -66,7 +66,7 @@ type entry struct {
 	loans atomic.Uint64 // and left
 	pong  atomic.Int64  // round trip of the newest ping
 	cause atomic.Uint32
-	asked atomic.Bool // a ping is under way
+	asked atomic.Int64 // until when the answer to a ping is awaited that is under way; 0 when none is
 
 	server    atomic.Pointer[Server] // who answers; nil: it was not told
 	met       atomic.Pointer[Server] // the answer to the newest question; between check and judge only
@@ -172,7 +172,9 @@ func peerOf(g *guard.Conn) string {
 func (b *book) died(e *entry, d conn.Death) {
 	switch own := conn.Cause(e.cause.Load()); { //nolint:gosec // stored from a Cause
 	case d.Cause != conn.Drained, own == conn.Drained: // known, or given up by Drain
-	case b.bare && e.asked.Load():
+	case b.unanswered(e):
+		d.Cause, d.Detail = conn.Heartbeat, "closed by its driver when a ping was not answered in time"
+	case b.bare && e.asked.Load() != 0:
 		d.Cause, d.Detail = conn.Error, "closed by its driver when a ping failed"
 	default:
 		one, all := closing()
@@ -196,6 +198,12 @@ func (b *book) died(e *entry, d conn.Death) {
 		b.suspect(e.peer, b.now()-int64(d.Idle))
 	}
 	b.tell(pool.Event{Kind: pool.ConnectionClosed, Conn: d.ID, Cause: d.Cause, Duration: d.Age, Death: &d})
+}
+
+// unanswered reports whether a ping is under way whose time is over. Its driver may be quicker than the guard to close the connection for that.
+func (b *book) unanswered(e *entry) bool {
+	until := e.asked.Load()
+	return until != 0 && b.now() >= until
 }
 
 // remove takes a wrapped connection out of the book when database/sql has closed it.

@@ -141,9 +141,9 @@ func (b *book) ping(ctx context.Context, e *entry, l *pool.Limits, ping func(con
 		limit = min(limit, time.Until(deadline)/2)
 	}
 	asked := b.now()
-	e.asked.Store(true)
+	e.asked.Store(max(asked+int64(limit), 1))
 	silence, err := askWithin(ctx, limit, e.g, ping)
-	e.asked.Store(false)
+	e.asked.Store(0)
 	answered := b.now()
 	took := time.Duration(answered - asked)
 	b.pings.Add(1)
@@ -182,7 +182,8 @@ func askWithin(ctx context.Context, limit time.Duration, g *guard.Conn, ping fun
 	if silence && err == nil {
 		err = errTooLate // its socket is gone all the same
 	}
-	return silence, err
+	// On a loaded machine the driver can see its context end before the guard sees the limit.
+	return silence || pctx.Err() != nil && ctx.Err() == nil, err
 }
 
 var errSilentPeer = errors.New("its server stopped answering on another connection")

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herz.example/herz/conn"
 	"herz.example/herz/pool"
 )
 
@@ -94,6 +95,25 @@ func TestEveryLoanIsCountedOnceThoughItsConnectionLeaves(t *testing.T) {
 		b.lend(other)
 		if n := b.acquires(); n != callers*each+3 {
 			t.Fatalf("%d loans, and two dials: %d were counted", callers*each+1, n)
+		}
+	}
+}
+
+func TestConnectionThatItsDriverClosesAfterThePingsTimeFellSilent(t *testing.T) {
+	for _, bare := range []bool{true, false} {
+		for after, want := range map[time.Duration]conn.Cause{-time.Millisecond: conn.Error, 0: conn.Heartbeat, time.Second: conn.Heartbeat} {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBook(&settings{}, pool.Limits{}, bare)
+				e := b.add(nil, b.limits.Load(), b.generation)
+				const limit = time.Second
+				time.Sleep(time.Minute)
+				e.asked.Store(b.now() + int64(limit)) // as ping does
+				time.Sleep(limit + after)
+				b.died(e, conn.Death{Cause: conn.Drained})
+				if got := b.deaths.newest()[0].Cause; got != want {
+					t.Errorf("bare %v: closed by its driver %v after the ping's time: %v, want %v", bare, after, got, want)
+				}
+			})
 		}
 	}
 }
