@@ -182,15 +182,5 @@ func (r *report) write(dir, form string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("encode the results: %w", err)
 	}
-	text := r.table()
-	if dir != "" {
-		if err := record.Write(dir, r.Name, map[string]string{".json": string(raw) + "\n", ".md": text, ".svg": r.chart()}); err != nil {
-			return err
-		}
-	}
-	if form == "json" {
-		text = string(raw) + "\n"
-	}
-	_, err = io.WriteString(out, text)
-	return err
+	return record.Results{Name: r.Name, JSON: raw, Table: r.table(), Chart: r.chart()}.Put(dir, form, out)
 }

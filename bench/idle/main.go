@@ -125,17 +125,7 @@ func (r *report) write(dir, form string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("encode the results: %w", err)
 	}
-	text := r.table()
-	if dir != "" {
-		if err := record.Write(dir, "idle", map[string]string{".json": string(raw) + "\n", ".md": text}); err != nil {
-			return err
-		}
-	}
-	if form == "json" {
-		text = string(raw) + "\n"
-	}
-	_, err = io.WriteString(out, text)
-	return err
+	return record.Results{Name: "idle", JSON: raw, Table: r.table()}.Put(dir, form, out)
 }
 
 func (r *report) table() string {
