@@ -13,6 +13,14 @@ func relist(p *Pool[*num]) {
 	p.insertLocked(e)
 }
 
+// standInLine writes what orders those who wait.
+func standInLine(p *Pool[*num]) {
+	w := p.spares.take()
+	p.joinLocked(w, false)
+	p.leaveLocked(w)
+	p.spares.put(w)
+}
+
 // Each function is called while the lock is held, and what it uses is written meanwhile. Nothing but the lock puts the two in an order: were
 // it left out, the race detector would tell, whichever came first.
 func TestWhatTheLockGuardsIsNeverTouchedWithoutIt(t *testing.T) {
@@ -27,11 +35,8 @@ func TestWhatTheLockGuardsIsNeverTouchedWithoutIt(t *testing.T) {
 		{"checkForWaiter", true, func(p *Pool[*num], e *entry[*num]) { p.checkForWaiter(e, e.cell.Load()) }, relist, 2},
 		{"recheck", false, func(p *Pool[*num], e *entry[*num]) { p.recheck(e) }, func(p *Pool[*num]) { p.idle.head.asked = false }, 2},
 		{"setWarm", false, func(p *Pool[*num], _ *entry[*num]) { p.setWarm(0) }, func(p *Pool[*num]) { p.warm = 1 }, 2},
-		{"waiting", false, func(p *Pool[*num], _ *entry[*num]) { p.waiting() }, func(p *Pool[*num]) {
-			w := p.spares.take()
-			p.joinLocked(w, false)
-			p.leaveLocked(w)
-		}, 2},
+		{"waiting", false, func(p *Pool[*num], _ *entry[*num]) { p.waiting() }, standInLine, 2},
+		{"StackMarks", false, func(p *Pool[*num], _ *entry[*num]) { p.StackMarks() }, standInLine, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPlain(t, nil)
