@@ -289,10 +289,15 @@ func TestTenThousandTilesMoveSmoothlyAndAreReachedByKeyboard(t *testing.T) {
 		t.Errorf("after an arrow the keyboard is at %q", name())
 	}
 	b.Keys("\r")
-	if !within(pageMoves, func() bool { return strings.Contains(b.Text("dialog.card"), "Connection 2") }) {
+	if !within(pageMoves, func() bool {
+		return b.Count("dialog.card[open]") == 1 && strings.Contains(b.Text("dialog.card"), "Connection 2") // only then has it the keyboard
+	}) {
 		t.Errorf("Enter opens no card: %s", b.Text("dialog.card"))
 	}
 	b.Keys("\x1b")
+	if !within(pageMoves, func() bool { return b.Count("dialog") == 0 }) {
+		t.Error("Escape closes no card")
+	}
 	accessible(t, b, "ten thousand")
 	blameless(t, b, s.URL, "board-fleet")
 }

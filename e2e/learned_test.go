@@ -94,9 +94,10 @@ func TestBoardShowsWhoClosesIdleConnectionsAndWhatHappened(t *testing.T) {
 	b.Value(`document.querySelector(".wall .tile-closed").click()`)
 	shows("the card says who ended it, and what to change", func() bool {
 		card := b.Text("dialog.card")
-		return strings.Contains(card, "the peer closed it") && strings.Contains(card, "idle time-out")
+		return b.Count("dialog.card[open]") == 1 && strings.Contains(card, "the peer closed it") && strings.Contains(card, "idle time-out")
 	})
 	b.Keys("\x1b")
+	shows("the card is closed, and lets go of the keyboard", func() bool { return b.Count("dialog") == 0 })
 	b.Focus(".events input")
 	b.Keys("nothing has this")
 	shows("the filter leaves nothing", func() bool { return strings.Contains(b.Text(".events"), "No event has that in its line") })

@@ -27,6 +27,8 @@ import (
 const (
 	lifeTime = 3 * time.Minute // of a browser
 	stepTime = 30 * time.Second
+
+	focusTime = 10 * time.Second // for an element to be ready for the keyboard
 )
 
 // Page is an open page.
@@ -170,8 +172,12 @@ func (p *Page) Keys(keys string) {
 func (p *Page) Focus(selector string) {
 	p.t.Helper()
 	const script = "(e => { e?.focus(); return e != null && document.activeElement === e })(document.querySelector(%q))"
-	if !step(p, "focus "+selector, chromedp.Evaluate[bool](fmt.Sprintf(script, selector))) {
-		p.t.Fatalf("browser: %s cannot be focused", selector)
+	// A dialog that is being opened, or closed, holds the keyboard off for a moment.
+	focus := chromedp.Evaluate[bool](fmt.Sprintf(script, selector))
+	for deadline := time.Now().Add(focusTime); !step(p, "focus "+selector, focus); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("browser: %s cannot be focused", selector)
+		}
 	}
 }
 
