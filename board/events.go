@@ -29,6 +29,7 @@ type run struct {
 	watchers   map[*watcher]struct{} // guarded by hub.mu
 	last       *snapshotJSON         // newest; guarded by hub.mu
 	whole      []byte                // last as JSON, once somebody wanted it; guarded by hub.mu
+	change     []byte                // the same of what changed since the state before; guarded by hub.mu
 }
 
 // event is one server-sent event.
@@ -42,7 +43,7 @@ type watcher struct {
 	events  chan event
 	run     *run
 	deltas  bool // after a whole state it wants only what changes
-	begun   bool // it has got a whole state; guarded by hub.mu
+	begun   bool // it has the newest state; guarded by hub.mu
 	dropped bool // guarded by hub.mu
 }
 
@@ -98,65 +99,26 @@ func (h *hub) feed(r *run) {
 	}
 }
 
-// tell hands a new state to all watchers. What changed since the last one is found outside of the lock: only this goroutine puts another in its
-// place, and who joins meanwhile gets that last one.
+// tell hands a new state to all watchers. To encode it needs the processor for some milliseconds, and nobody but those who come and go waits for that.
 func (h *hub) tell(r *run, s *snapshotJSON) {
 	h.mu.Lock()
-	last := r.last
-	deltas, wholes := 0, 0
-	for w := range r.watchers {
-		if w.deltas && w.begun {
-			deltas++
-		} else {
-			wholes++
-		}
-	}
-	h.mu.Unlock()
-	var change, whole []byte
-	var err error
-	if last != nil && deltas > 0 {
-		change, err = json.Marshal(diff(last, s))
-	}
-	if err == nil && wholes > 0 {
-		whole, err = json.Marshal(s)
-	}
-	if err != nil {
-		return // a state that cannot be encoded is left out; the watchers get the next one
-	}
-	h.mu.Lock()
 	defer h.mu.Unlock()
-	if change == nil && last != nil {
-		for w := range r.watchers {
-			if w.deltas && w.begun { // it has just joined, and got the last one
-				if change, err = json.Marshal(diff(last, s)); err != nil {
-					return
-				}
-				break
-			}
-		}
-	}
-	r.last, r.whole = s, whole
+	before := r.last
+	r.last, r.whole, r.change = s, nil, nil
 	for w := range r.watchers {
-		r.giveLocked(w, change)
+		r.giveLocked(w, before)
 	}
 }
 
-// giveLocked hands a watcher the newest state, or how it came to be where the watcher has the one before.
-func (r *run) giveLocked(w *watcher, change []byte) {
+// giveLocked hands a watcher the newest state, or how it came to be out of the one before, which the watcher has.
+func (r *run) giveLocked(w *watcher, before *snapshotJSON) {
 	if w.dropped {
 		return // It stays in the map until its handler leaves, so that the run outlives it.
 	}
-	e := event{"delta", change}
-	if !w.deltas || !w.begun {
-		if r.whole == nil {
-			whole, err := json.Marshal(r.last)
-			if err != nil {
-				return
-			}
-			r.whole = whole
-		}
-		e = event{"state", r.whole}
-		w.begun = true
+	e, err := r.eventLocked(w.deltas && w.begun, before)
+	w.begun = err == nil
+	if err != nil {
+		return // what cannot be encoded is left out; the watcher gets the next state as a whole
 	}
 	select {
 	case w.events <- e:
@@ -164,4 +126,18 @@ func (r *run) giveLocked(w *watcher, change []byte) {
 		w.dropped = true
 		close(w.events)
 	}
+}
+
+// eventLocked encodes the newest state, or the change to it, once for all who want it.
+func (r *run) eventLocked(change bool, before *snapshotJSON) (e event, err error) {
+	if change {
+		if r.change == nil {
+			r.change, err = json.Marshal(diff(before, r.last))
+		}
+		return event{"delta", r.change}, err
+	}
+	if r.whole == nil {
+		r.whole, err = json.Marshal(r.last)
+	}
+	return event{"state", r.whole}, err
 }
