@@ -79,7 +79,7 @@ func TestWhatNoWindowCountedForSaysNoneAndNotZero(t *testing.T) {
 	if !strings.Contains(r.chart(), ">none</text>") {
 		t.Error("the chart has a bar where nothing was measured")
 	}
-	if !r.missed() {
+	if !record.Missed(r.Verdict) {
 		t.Error("a target that could not be judged passes")
 	}
 }
@@ -93,8 +93,8 @@ func TestVerdictFollowsTheFigures(t *testing.T) {
 		if r.Verdict[0].Verdict != c.puddle || r.Verdict[1].Verdict != c.java {
 			t.Errorf("%v of 100 ns: %s and %s, want %s and %s", c.herz, r.Verdict[0].Verdict, r.Verdict[1].Verdict, c.puddle, c.java)
 		}
-		if r.missed() != (c.puddle == "missed" || c.java == "missed") {
-			t.Errorf("%v of 100 ns: missed %v", c.herz, r.missed())
+		if record.Missed(r.Verdict) != (c.puddle == "missed" || c.java == "missed") {
+			t.Errorf("%v of 100 ns: missed %v", c.herz, record.Missed(r.Verdict))
 		}
 	}
 }

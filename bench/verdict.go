@@ -42,6 +42,3 @@ func (r *report) judge() []record.Finding {
 	add(even, "max/min acquisitions", 1.15, 1.06, plain(even, fair))
 	return list
 }
-
-// missed reports whether a target was not reached, or could not be judged.
-func (r *report) missed() bool { return record.Missed(r.Verdict) }

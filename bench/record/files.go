@@ -23,7 +23,7 @@ func (r Results) Put(dir, form string, out io.Writer) error {
 		files[".svg"] = r.Chart
 	}
 	if dir != "" {
-		if err := Write(dir, r.Name, files); err != nil {
+		if err := write(dir, r.Name, files); err != nil {
 			return err
 		}
 	}
@@ -35,8 +35,8 @@ func (r Results) Put(dir, form string, out io.Writer) error {
 	return err
 }
 
-// Write puts the results into the folder dir, a file for each extension.
-func Write(dir, name string, files map[string]string) error {
+// write puts the results into the folder dir, a file for each extension.
+func write(dir, name string, files map[string]string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // results are to be read by everybody
 		return fmt.Errorf("make the folder of the results: %w", err)
 	}

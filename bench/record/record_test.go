@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -99,13 +100,13 @@ func TestVerdictKnowsWhichWayIsBetter(t *testing.T) {
 
 func TestResultsAreWrittenAndAFolderThatCannotBeIsTold(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
-	if err := record.Write(dir, "x", map[string]string{".md": "text"}); err != nil {
+	if err := (record.Results{Name: "x", Table: "text"}).Put(dir, "text", io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "x.md")); err != nil || string(b) != "text" {
 		t.Errorf("%q, %v", b, err)
 	}
-	if err := record.Write(filepath.Join(dir, "x.md"), "y", nil); err == nil {
+	if err := (record.Results{Name: "y"}).Put(filepath.Join(dir, "x.md"), "text", io.Discard); err == nil {
 		t.Error("a file was taken for a folder")
 	}
 }

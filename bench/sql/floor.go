@@ -68,6 +68,7 @@ func (f *floor) Connect(ctx context.Context) (driver.Conn, error) {
 	case k := <-f.free:
 		if r, ok := k.Conn.(driver.SessionResetter); ok {
 			if err := r.ResetSession(ctx); err != nil {
+				f.free <- k // for Close
 				return nil, err
 			}
 		}

@@ -165,5 +165,3 @@ func (r *report) write(dir, form string, out io.Writer) error {
 	}
 	return record.Results{Name: r.Name, JSON: raw, Table: r.table()}.Put(dir, form, out)
 }
-
-func (r *report) missed() bool { return record.Missed(r.Verdict) }

@@ -68,7 +68,7 @@ func TestVerdictFollowsTheFigures(t *testing.T) {
 		pgxpoolName: {perSecond: 400, cpu: 3e5, p99: 3e6},
 	}
 	r := made(good, 1)
-	if len(r.Verdict) != 7 || r.missed() {
+	if len(r.Verdict) != 7 || record.Missed(r.Verdict) {
 		t.Errorf("all targets are met, but: %+v", r.Verdict)
 	}
 	for what, change := range map[string]func(map[string]sample){
@@ -86,7 +86,7 @@ func TestVerdictFollowsTheFigures(t *testing.T) {
 		}
 		change(bad)
 		r := made(bad, 1)
-		if f := verdict(t, r, what); f.Verdict != "missed" || !r.missed() {
+		if f := verdict(t, r, what); f.Verdict != "missed" || !record.Missed(r.Verdict) {
 			t.Errorf("%s: %+v", what, f)
 		}
 	}
@@ -101,7 +101,7 @@ func TestProcessorTimeIsDividedByWhatPlainDiffersFromItself(t *testing.T) {
 
 func TestWhatWasNotMeasuredIsMissedAndSaysNone(t *testing.T) {
 	r := made(map[string]sample{guardedName: {perSecond: 1000, cpu: 1e5, p99: 1e6}}, 1)
-	if f := verdict(t, r, "pooled: p99 × plain"); f.Verdict != "no valid window" || !r.missed() {
+	if f := verdict(t, r, "pooled: p99 × plain"); f.Verdict != "no valid window" || !record.Missed(r.Verdict) {
 		t.Errorf("%+v", f)
 	}
 	if !strings.Contains(r.table(), "| none | 0 | no valid window |") {
