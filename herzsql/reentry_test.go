@@ -133,7 +133,7 @@ func TestConnectionWhoseFirstUserComesLateIsPinged(t *testing.T) {
 			leave()
 			waiter.Wait()
 			close(let)
-			eventually(t, "what was dialled rests", func() bool { return db.Stats().Idle == 1 })
+			eventually(t, "what was dialled rests, and the server knows it", func() bool { return db.Stats().Idle == 1 && s.accepted.Load() == 2 })
 			s.fallSilent()
 			time.Sleep(40 * time.Millisecond) // longer than PingAfter
 			within(t, 1600*time.Millisecond, "the first use of a connection that fell silent", func() {
