@@ -100,14 +100,17 @@ func (p *Pool[T]) runCheck(ctx context.Context, e *entry[T], w conn.Word, c *che
 	}
 	close(c.done)
 	c.cancel()
-	now := p.exact()
-	took := now - c.began
 	p.mu.Lock()
 	p.doubt = err != nil
 	p.mu.Unlock()
 	if c.kind == pinging {
-		p.beat(e, took, err)
+		p.beat(e, p.exact()-c.began, err)
 	}
+	p.conclude(e, w, c, who, err)
+}
+
+// conclude does what follows from the answer to a check: it hands back e, whose word was w when it began, or buries it.
+func (p *Pool[T]) conclude(e *entry[T], w conn.Word, c *check, who string, err error) {
 	if err != nil {
 		cause := conn.Heartbeat
 		if c.kind == resetting {
@@ -120,7 +123,7 @@ func (p *Pool[T]) runCheck(ctx context.Context, e *entry[T], w conn.Word, c *che
 		p.pump()
 		return
 	}
-	e.proven.Store(now)
+	e.proven.Store(p.exact())
 	e.pledge.Store(w.Seq())
 	if c.kind == pinging && p.cfg.Identity != nil && !p.identified(e, who) {
 		p.bury(e, w, conn.Identity, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"herz.example/herz/conn"
 )
@@ -61,21 +62,27 @@ func (p *Pool[T]) SetLimits(l Limits) error {
 // too many.
 func (p *Pool[T]) shrinkLocked() []*entry[T] {
 	p.sweepSlotsLocked()
-	var cut []*entry[T]
 	over := p.places - p.rules.Load().MaxOpen
-	for e := p.idle.tail; e != nil && len(cut) < over; {
-		at := e
-		e = e.prev
-		if at.cell.Load().State() == conn.Idle {
-			p.idle.remove(at)
-			cut = append(cut, at)
-		}
-	}
+	cut := p.takeOldestLocked(over)
 	if over > 0 && !p.excess {
 		p.excess = true
 		p.gate.Add(shut)
 	}
 	return cut
+}
+
+// takeOldestLocked takes up to n idle connections out of the store, those first that were used longest ago.
+func (p *Pool[T]) takeOldestLocked(n int) []*entry[T] {
+	var list []*entry[T]
+	for e := p.idle.tail; e != nil && len(list) < n; {
+		at := e
+		e = e.prev
+		if at.cell.Load().State() == conn.Idle {
+			p.idle.remove(at)
+			list = append(list, at)
+		}
+	}
+	return list
 }
 
 // easeLocked opens the short way again once there are no more places taken than there may be.
@@ -118,6 +125,32 @@ func (p *Pool[T]) invalidate(why conn.Cause, cause error, found uint64) {
 	p.emit(Event{Kind: PoolCleared, Generation: r.generation, Cause: why, Err: cause})
 	p.buryAll(idle, why, cause)
 	p.pump()
+}
+
+// IdleLongest is how long the connection has rested that was used longest ago, of those that [Pool.TrimIdle] would close; 0 when it would close none. It
+// is for somebody who keeps several pools within one number of idle connections.
+func (p *Pool[T]) IdleLongest() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sweepSlotsLocked()
+	e := p.idle.tail
+	for e != nil && e.cell.Load().State() != conn.Idle {
+		e = e.prev
+	}
+	if e == nil || p.idle.n <= p.rules.Load().MinIdle {
+		return 0
+	}
+	return max(1, time.Duration(p.exact()-e.stamp.Load()))
+}
+
+// TrimIdle closes up to n idle connections, those first that were used longest ago, but leaves MinIdle. It returns how many it closed.
+func (p *Pool[T]) TrimIdle(n int) int {
+	p.mu.Lock()
+	p.sweepSlotsLocked()
+	cut := p.takeOldestLocked(min(n, p.idle.n-p.rules.Load().MinIdle))
+	p.mu.Unlock()
+	p.buryAll(cut, conn.Shrunk, nil)
+	return len(cut)
 }
 
 // takeAllIdleLocked takes every idle connection out of the store, oldest last.

@@ -47,6 +47,7 @@ type entry[T any] struct {
 	asked      bool             // it is to say again who it is, although it is not yet time for a heartbeat
 	doomed     conn.Cause       // shared mode: why it takes no more leases
 	lending    bool             // a pump is looking at it
+	doubted    *check           // shared mode: it is asked for a sign of life beside its leases, and takes no more until it has given one
 	tickets    map[uint64]int64 // shared mode: leases that are out, and since when; see lentAt
 	leakSeen   uint64           // number of the lease that was last reported as long held
 }

@@ -123,7 +123,8 @@ func (p *Pool[T]) overtaken(e *entry[T], s *slot[T]) bool {
 	return p.gate.Load() != 0 || e.dead() || s.e.Load() != e
 }
 
-// Discard ends the loan and closes the connection. Cause says why, for the record; nil is allowed.
+// Discard ends the loan and closes the connection. Cause says why, for the record; nil is allowed. One with a method Cause() conn.Cause says as what
+// the end is counted; others are counted as conn.Timeout where they are one, and as conn.Error.
 func (l Lease[T]) Discard(cause error) {
 	e := l.e
 	if e == nil {
@@ -151,8 +152,13 @@ func (l Lease[T]) Discard(cause error) {
 	}
 }
 
-// causeOf tells a user's time-out, after which answers would be out of step, from other errors.
+// causeOf tells as what a discarded connection is counted: as its error says that has a method Cause() conn.Cause; else a user's time-out, after which
+// answers would be out of step, is told from other errors.
 func causeOf(err error) conn.Cause {
+	var known interface{ Cause() conn.Cause }
+	if errors.As(err, &known) {
+		return known.Cause()
+	}
 	var timed interface{ Timeout() bool }
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &timed) && timed.Timeout() {
 		return conn.Timeout

@@ -76,6 +76,9 @@ func (p *Pool[T]) lowerLocked(e *entry[T], w conn.Word, cause conn.Cause) afterL
 	case last && cause != conn.None:
 		e.doomed = cause // a pump may be looking at it
 		return buryIt
+	case last && e.doubted != nil && !e.lending:
+		p.checkAloneLocked(e, w)
+		return keepIt
 	case last && p.cfg.Reset != nil && !e.lending:
 		if e.listed {
 			p.idle.remove(e)
@@ -87,10 +90,15 @@ func (p *Pool[T]) lowerLocked(e *entry[T], w conn.Word, cause conn.Cause) afterL
 	default:
 		e.cell.Move(w, conn.InUse, w.Leases()-1)
 	}
-	if cause == conn.None && !e.listed && !e.lending {
+	p.listLocked(e, cause)
+	return keepIt
+}
+
+// listLocked lays a connection that may have room where pumps find it.
+func (p *Pool[T]) listLocked(e *entry[T], unfit conn.Cause) {
+	if unfit == conn.None && !e.listed && !e.lending && e.doubted == nil {
 		p.insertLocked(e)
 	}
-	return keepIt
 }
 
 // unfitShared is why e takes no more leases.
@@ -166,11 +174,19 @@ func (p *Pool[T]) offer(e *entry[T], v verdict, cause conn.Cause, room int) bool
 		v, cause = unfit, e.doomed // meanwhile one of its leases ended with a fault
 	}
 	switch {
-	case v == fit && idle && room <= 0:
-		// It takes no lease though it has none: the peer said goodbye, or never allows any. The next dial waits a little.
+	case v == fit && idle && room <= 0 && e.doubted == nil:
+		// It takes no lease though it has none: the peer said goodbye, or never allows any. After one that never served the next dial waits a little.
 		v, cause = unfit, conn.GoAway
-		p.backoff.fail(p.exact(), rand.Float64())
+		if w.Seq() == 0 {
+			p.backoff.fail(p.exact(), rand.Float64())
+		}
 	case w.State() != conn.InUse && !idle:
+		p.mu.Unlock()
+		return true
+	case e.doubted != nil && v != unfit:
+		if idle {
+			p.checkAloneLocked(e, w)
+		}
 		p.mu.Unlock()
 		return true
 	}
@@ -212,8 +228,8 @@ func (p *Pool[T]) offer(e *entry[T], v verdict, cause conn.Cause, room int) bool
 // reviveLocked looks again at connections that were full: Shares may have grown without a return.
 func (p *Pool[T]) reviveLocked() {
 	for _, e := range p.all {
-		if e.cell.Load().State() == conn.InUse && !e.listed && !e.lending && e.doomed == conn.None {
-			p.insertLocked(e)
+		if e.cell.Load().State() == conn.InUse {
+			p.listLocked(e, e.doomed)
 		}
 	}
 }
