@@ -185,9 +185,7 @@ func TestBoardShowsWaitsLeaksTimingsAndGoroutines(t *testing.T) {
 	accessible(t, b, "light")
 	for _, width := range []int64{400, 3840} {
 		b.Look(false, width, 860)
-		if wide := b.Value("document.documentElement.scrollWidth"); wide != strconv.FormatInt(width, 10) {
-			t.Errorf("in a window of %d px the page is %s px wide", width, wide)
-		}
+		shows(fmt.Sprintf("in a window of %d px the page is as wide", width), func() bool { return b.Value("document.documentElement.scrollWidth") == strconv.FormatInt(width, 10) })
 		accessible(t, b, fmt.Sprintf("%d px", width))
 		keep(t, b, fmt.Sprintf("board-busy-%d", width))
 	}

@@ -148,9 +148,8 @@ func TestPoolIsChangedOnThePageWithTheKeyboardAlone(t *testing.T) {
 	picture(t, b, "control-light", false)
 	picture(t, b, "control-dark", true)
 	b.Look(false, 390, 844)
-	if wide := b.Value(`document.documentElement.scrollWidth > innerWidth`); wide != "false" {
-		t.Error("on a telephone the page is wider than its window")
-	}
+	// The graphs take their new width in the frame after the window has its own.
+	shows("on a telephone the page is no wider than its window", func() bool { return b.Value(`document.documentElement.scrollWidth <= innerWidth`) == "true" })
 	if dir := os.Getenv("HERZ_PICTURES"); dir != "" {
 		_ = os.WriteFile(filepath.Join(dir, "control-narrow.png"), b.Screenshot(), 0o644)
 	}
