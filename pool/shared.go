@@ -173,6 +173,9 @@ func (p *Pool[T]) offer(e *entry[T], v verdict, cause conn.Cause, room int) bool
 	if e.doomed != conn.None {
 		v, cause = unfit, e.doomed // meanwhile one of its leases ended with a fault
 	}
+	if w.Seq() == 0 && v == fit {
+		p.fresh = max(room, 1)
+	}
 	switch {
 	case v == fit && idle && room <= 0 && e.doubted == nil:
 		// It takes no lease though it has none: the peer said goodbye, or never allows any. After one that never served the next dial waits a little.
@@ -223,6 +226,22 @@ func (p *Pool[T]) offer(e *entry[T], v verdict, cause conn.Cause, room int) bool
 		p.handBack(e, w)
 	}
 	return waited
+}
+
+// firstDials is how many connections are dialled at the same time before it is known how many leases one takes: a second one, in case that the first is
+// slow.
+const firstDials = 2
+
+// sharedNeedLocked is how many connections those who wait need. While a pump is looking at one it is not known what that takes, and the pump comes back.
+func (p *Pool[T]) sharedNeedLocked() int {
+	switch {
+	case p.lending > 0:
+		return 0
+	case p.fresh == 0:
+		return min(p.queue.n, firstDials)
+	default:
+		return (p.queue.n + p.fresh - 1) / p.fresh
+	}
 }
 
 // reviveLocked looks again at connections that were full: Shares may have grown without a return.

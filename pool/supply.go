@@ -227,6 +227,9 @@ func (p *Pool[T]) wantLocked(r *rules) int {
 		supply += p.checking
 	}
 	need := p.queue.n
+	if p.shared {
+		need = p.sharedNeedLocked()
+	}
 	if r.MinIdle > 0 {
 		supply += p.idleLocked()
 		// What has no place is not missing: the debt would be taken off that, and not off what can be dialled.

@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"guard":           {"conn", "registry", "internal/sys"},
 	"pool":            {"conn", "guard"},
 	"herzsql":         {"conn", "guard", "pool"},
+	"herzhttp":        {"conn", "guard", "pool"},
 	"board":           {"ceiling", "conn", "guard", "pool"},
 	"herztest":        {"conn", "guard", "pool"},
 	"signal":          {"ceiling", "conn", "pool"},

@@ -1,0 +1,144 @@
+package herzhttp
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"herz.example/herz/guard"
+)
+
+// dial makes one connection to the host.
+func (h *host) dial(ctx context.Context) (*link, error) {
+	watch := &dialWatch{}
+	ctx, capture := guard.WithCapture(httptrace.WithClientTrace(ctx, watch.trace()))
+	cc, err := h.of.base.NewClientConn(ctx, h.scheme, h.address)
+	d := watch.result()
+	d.Host, d.Err = h.address, err
+	l := &link{cc: cc, of: h, http2: d.HTTP2 || h.scheme == "http" && h.of.unencryptedHTTP2}
+	d.HTTP2 = l.http2 && err == nil
+	if err == nil {
+		if l.guard = capture.Conn(); l.guard != nil {
+			d.Conn, d.Remote = l.guard.ID(), l.guard.RemoteAddr().String()
+		}
+		if l.http2 {
+			l.meet(ctx, d.Connect)
+		}
+	}
+	if h.of.cfg.Watch != nil {
+		h.of.cfg.Watch.Dialed(d)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", h.address, err)
+	}
+	return l, nil
+}
+
+// Until a server's SETTINGS frame has come, net/http takes it that 100 streams are allowed. The frame follows the handshake by a round trip at most.
+const (
+	streamsBeforeSettings = 100
+	settingsPause         = 200 * time.Microsecond
+	settingsLeast         = 20 * time.Millisecond
+	settingsMost          = 250 * time.Millisecond
+)
+
+// meet waits for the server's SETTINGS, so that it is known how many streams the connection takes before it is given any. A server that allows exactly
+// as many as are taken for granted is not told from one that says nothing: it costs its first requests the longest wait.
+func (l *link) meet(ctx context.Context, roundTrip time.Duration) {
+	limit := time.NewTimer(min(max(2*roundTrip, settingsLeast), settingsMost))
+	defer limit.Stop()
+	tick := time.NewTicker(settingsPause)
+	defer tick.Stop()
+	for l.cc.Available() == streamsBeforeSettings && l.cc.Err() == nil {
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// dialWatch measures the phases of one dial. Addresses may be tried side by side, so that its fields are atomic.
+type dialWatch struct {
+	network                              atomic.Pointer[string]
+	resolveBegan, connectBegan, tlsBegan atomic.Int64
+	resolveTook, connectTook, tlsTook    atomic.Int64
+	http2                                atomic.Bool
+}
+
+func (w *dialWatch) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) { w.resolveBegan.Store(clock()) },
+		DNSDone:  func(httptrace.DNSDoneInfo) { w.resolveTook.Store(clock() - w.resolveBegan.Load()) },
+		ConnectStart: func(network, _ string) {
+			w.connectBegan.CompareAndSwap(0, clock())
+			w.network.Store(&network)
+		},
+		ConnectDone: func(_, _ string, err error) {
+			if err == nil {
+				w.connectTook.Store(clock() - w.connectBegan.Load())
+			}
+		},
+		TLSHandshakeStart: func() { w.tlsBegan.Store(clock()) },
+		TLSHandshakeDone: func(s tls.ConnectionState, err error) {
+			w.tlsTook.Store(clock() - w.tlsBegan.Load())
+			w.http2.Store(err == nil && s.NegotiatedProtocol == "h2")
+		},
+	}
+}
+
+func (w *dialWatch) result() Dial {
+	d := Dial{
+		HTTP2: w.http2.Load(), Resolve: time.Duration(w.resolveTook.Load()), Connect: time.Duration(w.connectTook.Load()), TLS: time.Duration(w.tlsTook.Load()),
+	}
+	if network := w.network.Load(); network != nil {
+		d.Network = *network
+	}
+	return d
+}
+
+// newBase copies the settings of net/http and puts the guard below.
+func newBase(cfg Config) *http.Transport {
+	from := cfg.Base
+	if from == nil {
+		from = http.DefaultTransport.(*http.Transport) // New has looked whether it is one
+	}
+	base := from.Clone()
+	if base.Protocols == nil {
+		base.Protocols = new(http.Protocols)
+		base.Protocols.SetHTTP1(true)
+		base.Protocols.SetHTTP2(base.TLSNextProto == nil || from.ForceAttemptHTTP2)
+	}
+	base.DisableKeepAlives = false
+	base.MaxIdleConnsPerHost, base.IdleConnTimeout = 0, 0
+	if inner := from.DialContext; inner != nil && cfg.Base != nil {
+		base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := inner(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return guard.WrapContext(ctx, nc, cfg.Guard).Surface(), nil
+		}
+	} else {
+		dialer := &guard.Dialer{Options: cfg.Guard}
+		base.DialContext = dialer.DialContext
+	}
+	if inner := from.DialTLSContext; inner != nil {
+		base.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := inner(ctx, network, addr)
+			if g, ok := guard.From(nc); err == nil && ok {
+				// It dials guarded sockets itself, and only the capture has to know.
+				guard.WrapContext(ctx, g, cfg.Guard)
+			}
+			return nc, err
+		}
+	}
+	return base
+}

@@ -1,0 +1,109 @@
+package herzhttp
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"herz.example/herz/conn"
+)
+
+// fence keeps requests off connections that the peer is about to close. It knows after how long the peer closes idle ones: from Keep-Alive: timeout=N in
+// its answers, or from the ages at which it did. package ceiling learns the same for people, over minutes; this is for the next request.
+type fence struct {
+	most  atomic.Int64 // the idle time up to which a connection is used; 0: not known
+	until atomic.Int64 // by clock: when that is forgotten; 0: not before it is contradicted
+
+	// mu guards what follows. Nothing is called under it.
+	mu        sync.Mutex
+	announced time.Duration
+	ages      []time.Duration // idle times at death, the newest last
+	lastDeath int64           // by clock
+}
+
+const (
+	// fenceShare is the part of the peer's idle time-out for which a connection is used. The rest is for the way.
+	fenceShare = 0.8
+	// agesKept is how many deaths are remembered, and agesAgree how many of them must agree.
+	agesKept, agesAgree = 8, 3
+	// ageSlack is how far ages may lie apart where a tenth is less.
+	ageSlack = time.Millisecond
+	// sameMoment is how near to each other deaths are one: a restart ends connections of all ages at once.
+	sameMoment = int64(time.Millisecond)
+	// fenceLasts is for how long what was learned from deaths holds after the last one.
+	fenceLasts = 10 * time.Minute
+)
+
+// limit is the idle time past which a connection is not used, or 0.
+func (f *fence) limit() time.Duration {
+	most := f.most.Load()
+	if most == 0 {
+		return 0
+	}
+	if until := f.until.Load(); until != 0 && clock() > until {
+		f.forget()
+		return time.Duration(f.most.Load())
+	}
+	return time.Duration(most)
+}
+
+func (f *fence) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ages = nil
+	f.settleLocked()
+}
+
+// announce notes what the peer says itself.
+func (f *fence) announce(timeout time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.announced != timeout {
+		f.announced = timeout
+		f.settleLocked()
+	}
+}
+
+// learn hears of a connection that ended. Those that the peer closed while they rested tell something.
+func (f *fence) learn(d *conn.Death) {
+	if d.Cause != conn.PeerFIN && d.Cause != conn.PeerRST || d.Phase != "idle" || d.Idle <= 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := clock()
+	if now-f.lastDeath < sameMoment && len(f.ages) > 0 {
+		last := &f.ages[len(f.ages)-1]
+		*last = max(*last, d.Idle)
+	} else {
+		f.ages = append(f.ages, d.Idle)
+	}
+	if len(f.ages) > agesKept {
+		f.ages = f.ages[1:]
+	}
+	f.lastDeath = now
+	f.settleLocked()
+}
+
+// settleLocked works out the limit.
+func (f *fence) settleLocked() {
+	timeout, until := f.announced, int64(0)
+	if seen := agreed(f.ages); seen > 0 && (timeout == 0 || seen < timeout) {
+		timeout, until = seen, clock()+int64(fenceLasts)
+	}
+	f.until.Store(until)
+	f.most.Store(int64(float64(timeout) * fenceShare))
+}
+
+// agreed is the shortest age at which at least agesAgree connections died, within a tenth or ageSlack; 0 when there is none. Those that died older had been
+// overlooked by a peer that looks now and then.
+func agreed(ages []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(ages))
+	for i := 0; i+agesAgree <= len(sorted); i++ {
+		if first := sorted[i]; sorted[i+agesAgree-1]-first <= max(first/10, ageSlack) {
+			return first
+		}
+	}
+	return 0
+}

@@ -1,0 +1,133 @@
+package herzhttp
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+	"herz.example/herz/pool"
+)
+
+// host is one address with its pool.
+type host struct {
+	of      *Transport
+	scheme  string
+	address string // with port
+	fence   fence
+	lastUse atomic.Int64 // by clock
+
+	once  sync.Once // makes what follows
+	pool  *pool.Pool[*link]
+	err   error
+	ready atomic.Bool // pool is there
+}
+
+// open makes the host's pool, if that has not been done. It calls functions of the Config, and so holds no lock but that of its once.
+func (h *host) open() error {
+	h.once.Do(func() {
+		if h.pool, h.err = h.newPool(); h.err == nil {
+			h.ready.Store(true)
+		}
+	})
+	return h.err
+}
+
+func (h *host) newPool() (*pool.Pool[*link], error) {
+	t, scheme, address := h.of, h.scheme, h.address
+	name := address
+	if t.cfg.Name != "" {
+		name = t.cfg.Name + "/" + address
+	}
+	limits := t.cfg.Limits
+	if t.cfg.HostLimits != nil {
+		if own, ok := t.cfg.HostLimits(address); ok {
+			limits = limitsOf(own)
+		}
+	}
+	cfg := pool.Config[*link]{
+		Name: name, Limits: limits,
+		Dial:     h.dial,
+		Close:    func(_ context.Context, l *link) error { return l.cc.Close() },
+		Ping:     func(ctx context.Context, l *link) error { return l.answer(ctx) },
+		Guard:    func(l *link) *guard.Conn { return l.guard },
+		Observer: pool.Tee(h, t.cfg.Observer),
+	}
+	if t.speaksHTTP2(scheme) {
+		cfg.Shares = (*link).shares
+	}
+	p, err := pool.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("herz/herzhttp: %s: %w", address, err)
+	}
+	return p, nil
+}
+
+// WantsLoans reports false.
+func (h *host) WantsLoans() bool { return false }
+
+// Observe counts the pool's connections, and learns from their ends.
+func (h *host) Observe(e pool.Event) {
+	switch {
+	case e.Kind == pool.ConnectionReady:
+		h.of.open.Add(1)
+	case e.Kind == pool.ConnectionClosed && e.Death != nil: // else it is a dial that failed
+		h.of.open.Add(-1)
+		h.fence.learn(e.Death)
+	}
+}
+
+// expiredError is why a connection is given up that rested for almost as long as the peer keeps connections.
+type expiredError struct{ idle, limit time.Duration }
+
+func (e *expiredError) Error() string {
+	return fmt.Sprintf("it rested for %v, and past %v the peer may be closing it", e.idle.Round(time.Millisecond), e.limit.Round(time.Millisecond))
+}
+
+// Cause is conn.MaxIdle.
+func (e *expiredError) Cause() conn.Cause { return conn.MaxIdle }
+
+// borrow gives a connection that may carry a request.
+func (h *host) borrow(ctx context.Context) (pool.Lease[*link], *link, error) {
+	for {
+		lease, err := h.pool.Acquire(ctx)
+		if err != nil {
+			return lease, nil, err
+		}
+		l := lease.Value()
+		if limit := h.fence.limit(); limit > 0 && l.live.Load() == 0 && l.used.Load() {
+			if idle := time.Duration(clock() - l.rested.Load()); idle >= limit {
+				lease.Discard(&expiredError{idle, limit})
+				continue
+			}
+		}
+		l.enter()
+		return lease, l, nil
+	}
+}
+
+// unused reports whether the host can be forgotten: it has no connection, and nobody has asked for one for a while.
+func (h *host) unused(now int64) bool {
+	if now-h.lastUse.Load() < int64(forgetAfter) || !h.ready.Load() {
+		return false
+	}
+	s := h.pool.Stats()
+	return s.Open == 0 && s.Dialing == 0 && s.Waiting == 0 && h.pool.Limits().MinIdle == 0
+}
+
+// lastUseError is why a connection ends, as planned, with the answer that it carried: it is counted as conn.MaxUses.
+type lastUseError struct{ why string }
+
+func (g *lastUseError) Error() string { return g.why }
+
+// Cause is conn.MaxUses.
+func (g *lastUseError) Cause() conn.Cause { return conn.MaxUses }
+
+var (
+	errLastUse   = &lastUseError{"the server or the request said Connection: close"}
+	errUpgraded  = &lastUseError{"it was upgraded to another protocol, and its user is done with it"}
+	errAbandoned = &lastUseError{"the body of the answer was closed before its end, and the rest was too much to read"}
+)

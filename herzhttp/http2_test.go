@@ -1,0 +1,240 @@
+package herzhttp_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+	"herz.example/herz/herzhttp"
+)
+
+func TestStreamThatWasRefusedIsSentAgainAndTheOneThatWasNotIsNot(t *testing.T) {
+	for name, c := range map[string]struct {
+		code    uint32
+		repeats bool
+	}{"REFUSED_STREAM": {refusedStream, true}, "INTERNAL_ERROR": {2, false}} {
+		t.Run(name, func(t *testing.T) {
+			var seen atomic.Int64
+			url, cfg := rawServer(t, func(p *peer, f frame) {
+				if f.kind != frameHeaders {
+					return
+				}
+				if seen.Add(1) == 1 {
+					p.send(reset(f.stream, c.code))
+				} else {
+					p.send(answer200(f.stream))
+				}
+			})
+			err := post(t, newTransport(t, cfg), url, "x")
+			if c.repeats && (err != nil || seen.Load() != 2) || !c.repeats && (err == nil || seen.Load() != 1) {
+				t.Errorf("%v after %d tries", err, seen.Load())
+			}
+		})
+	}
+}
+
+func TestStreamAboveGoAwayIsSentAgainAndTheOneBelowIsNot(t *testing.T) {
+	for name, c := range map[string]struct {
+		last    uint32
+		repeats bool
+	}{"above": {0, true}, "below": {1, false}} {
+		t.Run(name, func(t *testing.T) {
+			var seen atomic.Int64
+			url, cfg := rawServer(t, func(p *peer, f frame) {
+				switch {
+				case f.kind != frameHeaders:
+				case p.n == 1:
+					seen.Add(1)
+					p.send(goAway(c.last))
+					_ = p.nc.Close()
+				default:
+					seen.Add(1)
+					p.send(answer200(f.stream))
+				}
+			})
+			err := post(t, newTransport(t, cfg), url, "x")
+			if c.repeats && (err != nil || seen.Load() != 2) {
+				t.Errorf("a stream that the server has not processed: %v after %d tries", err, seen.Load())
+			}
+			if !c.repeats && (!errors.Is(err, guard.ErrAmbiguous) || seen.Load() != 1) {
+				t.Errorf("a stream that the server may have processed: %v after %d tries", err, seen.Load())
+			}
+		})
+	}
+}
+
+func TestConnectionThatSaidGoAwayIsReplacedAndItsStreamsEnd(t *testing.T) {
+	var first atomic.Pointer[peer]
+	url, cfg := rawServer(t, func(p *peer, f frame) {
+		switch {
+		case f.kind != frameHeaders:
+		case p.n == 1 && f.stream == 1:
+			first.Store(p)
+			p.send(goAway(1))
+		default:
+			p.send(answer200(f.stream))
+		}
+	})
+	tr := newTransport(t, cfg)
+	var slow error
+	var wg sync.WaitGroup
+	wg.Go(func() { slow = post(t, tr, url, "slow") })
+	eventually(t, "the first is under way", func() bool { return first.Load() != nil })
+	for range 3 {
+		if err := post(t, tr, url, "x"); err != nil {
+			t.Errorf("beside a connection that said goodbye: %v", err)
+		}
+	}
+	first.Load().send(answer200(1))
+	wg.Wait()
+	if slow != nil {
+		t.Errorf("the stream that the goodbye let go on: %v", slow)
+	}
+}
+
+// deaf is a server that answers until it is told to be silent, on the connections that are there then, and takes bytes all the same.
+type deaf struct {
+	silent atomic.Int64 // connections up to this one
+	pings  atomic.Int64
+	conns  atomic.Int64
+	slow   atomic.Bool // answers pings and no requests
+}
+
+func (d *deaf) handle(p *peer, f frame) {
+	d.conns.Store(max(d.conns.Load(), int64(p.n)))
+	if int64(p.n) <= d.silent.Load() {
+		return
+	}
+	switch f.kind {
+	case framePing:
+		d.pings.Add(1)
+		p.send(frame{framePing, flagAck, 0, f.payload})
+	case frameHeaders:
+		if !d.slow.Load() {
+			p.send(answer200(f.stream))
+		}
+	}
+}
+
+// get sends a GET that has so long for its answer.
+func get(t testing.TB, tr http.RoundTripper, url string, patience time.Duration) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(tr, req)
+}
+
+func TestSilentConnectionFailsOneRequestAndTheNextGoesElsewhereAtOnce(t *testing.T) {
+	d := &deaf{}
+	url, cfg := rawServer(t, d.handle)
+	tr := newTransport(t, cfg)
+	if err := get(t, tr, url, 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	d.silent.Store(1)
+	if err := get(t, tr, url, 400*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("a request into silence: %v", err)
+	}
+	began := time.Now()
+	for range 10 {
+		if err := get(t, tr, url, 5*time.Second); err != nil {
+			t.Errorf("after the first one failed: %v", err)
+		}
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("ten requests after it took %v", took)
+	}
+	eventually(t, "the silent connection is closed", func() bool { return only(t, tr).Closed[conn.Heartbeat] == 1 })
+	if n := d.conns.Load(); n != 2 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func TestConnectionToASlowServerThatAnswersPingsIsKept(t *testing.T) {
+	d := &deaf{}
+	url, cfg := rawServer(t, d.handle)
+	tr := newTransport(t, cfg)
+	if err := get(t, tr, url, 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	d.slow.Store(true)
+	for range 3 { // net/http pings for the first of them only: see golang/go#70575
+		if err := get(t, tr, url, 50*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("a request to a slow server: %v", err)
+		}
+		eventually(t, "the connection has shown that it is alive", func() bool { return only(t, tr).Idle == 1 })
+	}
+	d.slow.Store(false)
+	if err := get(t, tr, url, 5*time.Second); err != nil {
+		t.Error(err)
+	}
+	if n := d.conns.Load(); n != 1 || d.pings.Load() == 0 {
+		t.Errorf("%d connections, %d pings", n, d.pings.Load())
+	}
+}
+
+func TestRequestsBeyondTheStreamLimitGetConnectionsOfTheirOwn(t *testing.T) {
+	const streams, requests = 10, 100
+	const work = 30 * time.Millisecond
+	var now, most atomic.Int64
+	s, cfg := newSite(t, "HTTP/2", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		n := now.Add(1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		time.Sleep(work)
+		now.Add(-1)
+	}), func(s *http.Server) { s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams} })
+	tr := newTransport(t, cfg)
+	wave := func() {
+		var wg sync.WaitGroup
+		for range requests {
+			wg.Go(func() { fetch(t, &http.Client{Transport: tr}, "GET", s.URL, "") })
+		}
+		wg.Wait()
+	}
+	wave()
+	if n := s.conns.Load(); n > requests/streams+2 {
+		t.Errorf("%d requests at %d streams a connection took %d connections", requests, streams, n)
+	}
+	before := s.conns.Load()
+	wave()
+	if n := s.conns.Load(); n != before {
+		t.Errorf("the same again took %d connections more", n-before)
+	}
+	if most.Load() < requests/2 {
+		t.Errorf("at most %d requests were served at once", most.Load())
+	}
+}
+
+func TestManyRequestsOverHTTP2ShareOneConnection(t *testing.T) {
+	s, cfg := newSite(t, "HTTP/2", echo)
+	tr := newTransport(t, cfg)
+	fetch(t, &http.Client{Transport: tr}, "GET", s.URL, "")
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			for range 20 {
+				fetch(t, &http.Client{Transport: tr}, "POST", s.URL, "text")
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.conns.Load(); n != 1 {
+		t.Errorf("1,000 requests, 50 at once, took %d connections", n)
+	}
+	if st := only(t, tr); st.Leases != 0 || st.Misuses != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+var _ http.RoundTripper = (*herzhttp.Transport)(nil)

@@ -1,0 +1,184 @@
+package herzhttp
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"strings"
+	"time"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/pool"
+)
+
+// triesMost bounds how often one request is sent. Repeats are of requests that were not delivered, or that are harmless.
+const triesMost = 4
+
+// request is one call of RoundTrip.
+type request struct {
+	of    *Transport
+	host  *host
+	req   *http.Request
+	trace *httptrace.ClientTrace // what the caller wants to see; nil: nothing
+	tries int
+
+	// Of the newest try.
+	link   *link // nil: there was no connection
+	fate   fate  // if it failed
+	reused bool
+	began  int64
+	waited time.Duration
+}
+
+func (t *Transport) begin(req *http.Request) (request, error) {
+	h, err := t.host(req.URL)
+	if err != nil {
+		return request{}, err
+	}
+	return request{of: t, host: h, req: req, trace: httptrace.ContextClientTrace(req.Context())}, nil
+}
+
+// try sends the request once.
+func (r *request) try() (*http.Response, error) {
+	r.tries++
+	r.link, r.fate = nil, refused // where there is no connection, the pool has tried what can be tried
+	lease, err := r.borrow()
+	if err != nil {
+		closeBody(r.req)
+		return nil, err
+	}
+	l := r.link
+	resp, err := l.cc.RoundTrip(r.req)
+	if err != nil {
+		r.fate = r.fateOf(err) // before the connection is given up, and its record of the exchange with it
+		r.giveUp(lease, err)
+		return nil, err
+	}
+	l.used.Store(true)
+	if !l.http2 {
+		r.host.obey(resp.Header)
+	}
+	r.told(resp.StatusCode, false, nil)
+	return r.answered(lease, resp), nil
+}
+
+// borrow gets the connection for one try. A host that was forgotten in this moment is asked for again.
+func (r *request) borrow() (pool.Lease[*link], error) {
+	ctx := r.req.Context()
+	asked := clock()
+	r.host.lastUse.Store(asked)
+	if r.trace != nil && r.trace.GetConn != nil {
+		r.trace.GetConn(r.host.address)
+	}
+	lease, l, err := r.host.borrow(ctx)
+	if errors.Is(err, pool.ErrClosed) {
+		h, again := r.of.host(r.req.URL)
+		if again != nil || h == r.host {
+			return lease, ErrClosed
+		}
+		r.host = h
+		lease, l, err = h.borrow(ctx)
+	}
+	if err != nil {
+		if ctx.Err() != nil && context.Cause(ctx) != nil {
+			err = &waitError{err, context.Cause(ctx)}
+		}
+		return lease, err
+	}
+	r.link, r.reused = l, l.used.Load()
+	r.began = clock()
+	r.waited = time.Duration(r.began - asked)
+	if r.trace != nil && r.trace.GotConn != nil {
+		r.gotConn()
+	}
+	return lease, nil
+}
+
+// gotConn tells the caller's trace, as net/http does.
+func (r *request) gotConn() {
+	info := httptrace.GotConnInfo{Reused: r.reused}
+	if r.link.guard != nil {
+		info.Conn = r.link.guard
+	}
+	if rested := r.link.rested.Load(); r.reused && rested != 0 {
+		info.WasIdle, info.IdleTime = true, time.Duration(r.began-rested)
+	}
+	r.trace.GotConn(info)
+}
+
+// giveUp returns the connection on which the request failed.
+func (r *request) giveUp(lease pool.Lease[*link], err error) {
+	l := r.link
+	l.leave()
+	l.end(r.req.Context(), lease, err)
+}
+
+// end returns a connection whose request ended with err. Over HTTP/1 it is of no more use; over HTTP/2 only a stream has ended, unless net/http says otherwise,
+// and when time ran out the connection has to show that it is alive.
+func (l *link) end(ctx context.Context, lease pool.Lease[*link], err error) {
+	switch {
+	case !l.http2:
+		lease.Discard(err)
+	case l.cc.Err() != nil:
+		lease.Discard(l.cc.Err())
+	case ctx.Err() != nil || isTimeout(err):
+		lease.Doubt()
+	default:
+		lease.Release()
+	}
+}
+
+func isTimeout(err error) bool {
+	var timed interface{ Timeout() bool }
+	return errors.As(err, &timed) && timed.Timeout()
+}
+
+// told tells the Watch of a try.
+func (r *request) told(status int, repeats bool, err error) {
+	if r.of.cfg.Watch == nil {
+		return
+	}
+	t := Try{Host: r.host.address, Method: methodOf(r.req), Reused: r.reused, Waited: r.waited, Status: status, Repeats: repeats, Err: err}
+	if l := r.link; l != nil {
+		t.HTTP2, t.FirstByte = l.http2, time.Duration(clock()-r.began)
+		if l.guard != nil {
+			t.Conn = l.guard.ID()
+		}
+	}
+	r.of.cfg.Watch.Tried(t)
+}
+
+func methodOf(req *http.Request) string {
+	if req.Method == "" {
+		return http.MethodGet
+	}
+	return req.Method
+}
+
+// obey heeds what the server says of its idle time-out: "Keep-Alive: timeout=5, max=100" (RFC 2068 §19.7.1.1, and what servers do).
+func (h *host) obey(header http.Header) {
+	said := header["Keep-Alive"]
+	if len(said) == 0 {
+		return
+	}
+	for part := range strings.SplitSeq(said[0], ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		if seconds, err := strconv.Atoi(strings.TrimSpace(value)); strings.EqualFold(name, "timeout") && err == nil && seconds > 0 && seconds < 1<<30 {
+			h.fence.announce(time.Duration(seconds) * time.Second)
+		}
+	}
+}
+
+// lost reports whether the connection ended by the peer or the path, and not because of what net/http thought of the answer.
+func (l *link) lost() bool {
+	if l.http2 {
+		return l.cc.Err() != nil
+	}
+	if l.guard == nil {
+		return false
+	}
+	d, dead := l.guard.Death()
+	return dead && !d.Cause.Ours() && l.guard.Delivery() != conn.Answered
+}

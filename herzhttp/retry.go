@@ -1,0 +1,180 @@
+package herzhttp
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+)
+
+// AmbiguousError is the failure of a request that may have been executed: bytes of it left, and no answer came. It is [guard.ErrAmbiguous]; what happened is
+// underneath.
+type AmbiguousError struct {
+	Method string
+	Host   string // address with port
+	Err    error
+}
+
+// Error says what to do about it.
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("herz/herzhttp: %s to %s may have been executed, and was not repeated: %v; give it an Idempotency-Key if the server heeds one",
+		e.Method, e.Host, e.Err)
+}
+
+// Is reports that the error is guard.ErrAmbiguous.
+func (e *AmbiguousError) Is(target error) bool { return target == guard.ErrAmbiguous }
+
+// Unwrap is what happened.
+func (e *AmbiguousError) Unwrap() error { return e.Err }
+
+// Timeout reports whether time ran out.
+func (e *AmbiguousError) Timeout() bool { return isTimeout(e.Err) }
+
+// undeliveredError is the failure of a request that was not delivered and could not be sent again.
+type undeliveredError struct{ err error }
+
+func (e *undeliveredError) Error() string {
+	return "herz/herzhttp: the request was not delivered, and its body cannot be read a second time (set GetBody): " + e.err.Error()
+}
+func (e *undeliveredError) Unwrap() error     { return e.err }
+func (e *undeliveredError) SafeToRetry() bool { return true }
+func (e *undeliveredError) Timeout() bool     { return isTimeout(e.err) }
+
+// waitError is the end of a caller's context while it waited for a connection. It is the cause of that end, too, as net/http's errors are.
+type waitError struct {
+	err   error
+	cause error
+}
+
+func (e *waitError) Error() string   { return e.err.Error() }
+func (e *waitError) Unwrap() []error { return []error{e.err, e.cause} }
+func (e *waitError) Timeout() bool   { return isTimeout(e.cause) }
+
+// fate is what is known of a request that failed.
+type fate uint8
+
+const (
+	undelivered fate = iota // it is proved that the server has not seen it, or not acted on it
+	unknown                 // bytes left
+	refused                 // the failure is net/http's opinion of the request or of its answer, and not the connection's
+)
+
+// fateOf tells what became of the newest try.
+func (r *request) fateOf(err error) fate {
+	l := r.link
+	switch {
+	case l.http2 && notProcessed(err):
+		return undelivered
+	case !l.http2 && l.guard != nil && l.guard.Delivery() == conn.NothingSent && l.lost():
+		return undelivered
+	case l.lost():
+		return unknown
+	case r.req.Context().Err() != nil || isTimeout(err):
+		return unknown
+	default:
+		return refused
+	}
+}
+
+// again decides whether the request is sent once more, and gets it ready.
+func (r *request) again(err error) bool {
+	repeats := r.repeatable()
+	r.told(0, repeats, err)
+	return repeats
+}
+
+func (r *request) repeatable() bool {
+	if r.tries >= triesMost || r.req.Context().Err() != nil {
+		return false
+	}
+	switch r.fate {
+	case undelivered:
+		return r.rewind()
+	case unknown:
+		// A fresh connection gives no reason to think that the next one does better.
+		return r.reused && harmless(r.req) && r.link.lost() && r.rewind()
+	default:
+		return false
+	}
+}
+
+// harmless reports whether a request may be executed twice: its method is safe (RFC 9110 §9.2.1), or it has a key by which the server tells a
+// repetition. PUT and DELETE are idempotent by the same RFC, but not where somebody else writes in between; net/http does not repeat them either.
+func harmless(req *http.Request) bool {
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	// As in net/http: a key that is set to nothing counts, and is not sent.
+	_, one := req.Header["Idempotency-Key"]
+	_, other := req.Header["X-Idempotency-Key"]
+	return one || other
+}
+
+// rewind gets the request's body from its beginning.
+func (r *request) rewind() bool {
+	if r.req.Body == nil || r.req.Body == http.NoBody {
+		return true
+	}
+	if r.req.GetBody == nil {
+		return false
+	}
+	body, err := r.req.GetBody()
+	if err != nil {
+		return false
+	}
+	next := *r.req
+	next.Body = body
+	r.req = &next
+	return true
+}
+
+// failed is the error that the caller gets.
+func (r *request) failed(err error) error {
+	switch {
+	case r.fate == undelivered:
+		return &undeliveredError{err}
+	case r.fate == unknown && !harmless(r.req):
+		return &AmbiguousError{Method: methodOf(r.req), Host: r.host.address, Err: err}
+	default:
+		return err
+	}
+}
+
+// http2StreamError has the fields of net/http's error of one HTTP/2 stream, which can be read by errors.As into any structure with the same.
+type http2StreamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e http2StreamError) Error() string {
+	return fmt.Sprintf("stream %d ended with code %d", e.StreamID, e.Code)
+}
+
+// refusedStream is REFUSED_STREAM (RFC 9113 §7): the server has done nothing with the stream.
+const refusedStream = 7
+
+// Texts of net/http for requests that an HTTP/2 server has not processed: it sent a GOAWAY with a lower stream (RFC 9113 §6.8), or the connection was over
+// before the request had a stream. They are not exported; a test fails when they change.
+var notProcessedTexts = []string{
+	"http2: Transport received Server's graceful shutdown GOAWAY", "http2: client conn not usable", "http2: client conn could not be established",
+}
+
+// notProcessed reports whether err proves that an HTTP/2 server has not processed the request.
+func notProcessed(err error) bool {
+	var s http2StreamError
+	if errors.As(err, &s) {
+		return s.Code == refusedStream
+	}
+	text := err.Error()
+	for _, known := range notProcessedTexts {
+		if strings.Contains(text, known) {
+			return true
+		}
+	}
+	return false
+}

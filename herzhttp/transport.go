@@ -1,0 +1,314 @@
+package herzhttp
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"herz.example/herz/pool"
+)
+
+// ErrClosed is what a request gets from a Transport that was closed or is being drained.
+var ErrClosed = errors.New("herz/herzhttp: the transport is closed")
+
+// Transport is an http.RoundTripper over pools of guarded connections, one pool for each scheme and address. It is made by New.
+type Transport struct {
+	cfg              Config
+	base             *http.Transport
+	unencryptedHTTP2 bool // "http" means HTTP/2 with prior knowledge: nothing is agreed on without TLS, so that HTTP/1 goes before
+
+	open atomic.Int64 // connections
+	busy atomic.Int64 // connections with at least one request
+
+	hosts sync.Map // hostKey → *host
+
+	// mu guards what follows. Under it pools are asked for their numbers, and never made or closed.
+	mu     sync.Mutex
+	all    []*host
+	made   int // since hosts were last looked through for those to forget
+	closed bool
+}
+
+// hostKey is how a request names its host, so that a request costs no text.
+type hostKey struct{ scheme, host string }
+
+// forgetAfter is how long a host without a connection is remembered.
+var forgetAfter = time.Minute // tests set it
+
+// New makes a Transport. An error says what in cfg cannot work.
+func New(cfg Config) (*Transport, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := http.DefaultTransport.(*http.Transport); cfg.Base == nil && !ok {
+		return nil, fmt.Errorf("herz/herzhttp: http.DefaultTransport is a %T and not an *http.Transport: give Config.Base", http.DefaultTransport)
+	}
+	t := &Transport{cfg: cfg, base: newBase(cfg)}
+	p := t.base.Protocols
+	t.unencryptedHTTP2 = p.UnencryptedHTTP2() && !p.HTTP1()
+	return t, nil
+}
+
+// speaksHTTP2 reports whether connections for scheme may turn out to be shared.
+func (t *Transport) speaksHTTP2(scheme string) bool {
+	if scheme == "http" {
+		return t.unencryptedHTTP2
+	}
+	return t.base.Protocols.HTTP2()
+}
+
+// RoundTrip sends one request and gives its answer, as http.RoundTripper asks. See the package for what is repeated and what is not.
+//
+// Errors: [ErrClosed]; a [*pool.ExhaustedError] or [*pool.DialError] when there was no connection; an [*AmbiguousError] when the request may
+// have been executed; those of net/http.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	r, err := t.begin(req)
+	if err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	for {
+		resp, err := r.try()
+		if err == nil {
+			return resp, nil
+		}
+		if !r.again(err) {
+			return nil, r.failed(err)
+		}
+	}
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}
+
+// host finds the pool for a URL, or makes it.
+func (t *Transport) host(u *url.URL) (*host, error) {
+	if known, ok := t.hosts.Load(hostKey{u.Scheme, u.Host}); ok {
+		h := known.(*host)
+		return h, h.open()
+	}
+	address, err := addressOf(u)
+	if err != nil {
+		return nil, err
+	}
+	h, forgotten := t.meet(hostKey{u.Scheme, u.Host}, address)
+	for _, f := range forgotten {
+		_ = f.pool.Close() // who has it in hand gets ErrClosed and asks for the host again
+	}
+	if h == nil {
+		return nil, ErrClosed
+	}
+	if err := h.open(); err != nil {
+		return nil, err
+	}
+	if t.isClosed() { // Close may have come between, and not have seen the pool
+		_ = h.pool.Close()
+		return nil, ErrClosed
+	}
+	return h, nil
+}
+
+func (t *Transport) isClosed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed
+}
+
+// meet notes a host, if it is a new one, and then may forget others, whose pools the caller closes. Nil: the transport is closed.
+func (t *Transport) meet(key hostKey, address string) (h *host, forgotten []*host) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, nil
+	}
+	if h = t.knownLocked(key.scheme, address); h == nil {
+		h = &host{of: t, scheme: key.scheme, address: address}
+		forgotten = t.forgetLocked()
+		t.all = append(t.all, h)
+	}
+	h.lastUse.Store(clock())
+	t.hosts.Store(key, h)
+	return h, forgotten
+}
+
+func (t *Transport) knownLocked(scheme, address string) *host {
+	for _, h := range t.all {
+		if h.scheme == scheme && h.address == address {
+			return h
+		}
+	}
+	return nil
+}
+
+// addressOf is the host and port that a URL leads to.
+func addressOf(u *url.URL) (string, error) {
+	if u == nil {
+		return "", errors.New("herz/herzhttp: the request has no URL")
+	}
+	name, port := u.Hostname(), u.Port()
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", fmt.Errorf("herz/herzhttp: %q: the scheme is neither http nor https", u.Redacted())
+	case name == "":
+		return "", fmt.Errorf("herz/herzhttp: %q has no host", u.Redacted())
+	case port == "" && u.Scheme == "http":
+		port = "80"
+	case port == "":
+		port = "443"
+	}
+	for i := range len(name) {
+		if name[i] >= 0x80 {
+			return "", fmt.Errorf("herz/herzhttp: the host %q is not ASCII: write it in Punycode (golang.org/x/net/idna)", name)
+		}
+	}
+	return net.JoinHostPort(name, port), nil
+}
+
+// forgetEvery is how many new hosts there are between two looks for those that nobody uses any more.
+const forgetEvery = 32
+
+// forgetLocked lets go of hosts without connections, so that somebody who visits many keeps few.
+func (t *Transport) forgetLocked() (forgotten []*host) {
+	if t.made++; t.made < forgetEvery {
+		return nil
+	}
+	t.made = 0
+	now := clock()
+	t.all = slices.DeleteFunc(t.all, func(h *host) bool {
+		if !h.unused(now) {
+			return false
+		}
+		t.hosts.Range(func(key, value any) bool {
+			if value == h {
+				t.hosts.Delete(key)
+			}
+			return true
+		})
+		forgotten = append(forgotten, h)
+		return true
+	})
+	return forgotten
+}
+
+// trimScan is how many hosts are looked at for the one to give up a connection.
+const trimScan = 64
+
+// trim closes idle connections until no more than MaxIdle are left, those first that have rested longest.
+func (t *Transport) trim() {
+	for t.open.Load()-t.busy.Load() > int64(t.cfg.MaxIdle) {
+		hosts := t.some()
+		if len(hosts) == 0 {
+			return
+		}
+		oldest := slices.MaxFunc(hosts, func(a, b *host) int { return cmp.Compare(a.pool.IdleLongest(), b.pool.IdleLongest()) })
+		if oldest.pool.TrimIdle(1) == 0 {
+			return
+		}
+	}
+}
+
+// some gives trimScan hosts at most, and the next time others.
+func (t *Transport) some() []*host {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := min(len(t.all), trimScan)
+	list := opened(t.all[:n])
+	if n < len(t.all) {
+		t.all = append(t.all[n:], t.all[:n]...)
+	}
+	return list
+}
+
+// each gives the hosts as they are now.
+func (t *Transport) each() []*host {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return opened(t.all)
+}
+
+// opened gives those that have their pool.
+func opened(all []*host) (list []*host) {
+	for _, h := range all {
+		if h.ready.Load() {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
+// CloseIdleConnections closes the connections that rest, except those that MinIdle asks for. (*http.Client).CloseIdleConnections calls it.
+func (t *Transport) CloseIdleConnections() {
+	for _, h := range t.each() {
+		h.pool.TrimIdle(h.pool.Limits().MaxOpen)
+	}
+}
+
+// Pools are the pools of the hosts that are in use now, for the board and for collectors.
+func (t *Transport) Pools() []pool.Source {
+	var list []pool.Source
+	for _, h := range t.each() {
+		list = append(list, h.pool)
+	}
+	return list
+}
+
+// Pool is that of a scheme ("http", "https") and an address with port; false when it is not in use. Its limits may be changed.
+func (t *Transport) Pool(scheme, address string) (pool.Source, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if h := t.knownLocked(scheme, address); h != nil && h.ready.Load() {
+		return h.pool, true
+	}
+	return nil, false
+}
+
+// WarmUp dials until the host of rawURL has max(MinIdle, KeepWarm) connections.
+func (t *Transport) WarmUp(ctx context.Context, rawURL string) error {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return fmt.Errorf("herz/herzhttp: warm up: %w", err)
+	}
+	h, err := t.host(u)
+	if err != nil {
+		return err
+	}
+	return h.pool.WarmUp(ctx)
+}
+
+// Drain ends the transport gently: new requests get ErrClosed, and Drain waits until those under way have ended and their bodies are closed. When ctx ends
+// first it returns an error that names who still holds connections; Close may follow.
+func (t *Transport) Drain(ctx context.Context) error {
+	return t.end(func(h *host) error { return h.pool.Drain(ctx) })
+}
+
+// Close ends the transport at once: new requests get ErrClosed, idle connections are closed, others when their request has ended.
+func (t *Transport) Close() error {
+	return t.end(func(h *host) error { return h.pool.Close() })
+}
+
+// end closes all pools side by side.
+func (t *Transport) end(one func(*host) error) error {
+	t.mu.Lock()
+	t.closed = true
+	all := opened(t.all)
+	t.mu.Unlock()
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, h := range all {
+		wg.Go(func() { errs[i] = one(h) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
