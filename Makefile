@@ -75,6 +75,9 @@ bench-signals: ## What herzprom and herzotel cost a loan, in a minute (docs/benc
 bench-idle: ## What ten thousand idle connections cost, in 11 minutes (docs/bench.md)
 	@go run ./bench/idle --out bench/results
 
+bench-http: ## herzhttp beside net/http and other clients: cost, losses, silence, in five minutes (docs/bench.md)
+	@go run ./bench/http --out bench/results
+
 mutate: ## Break pool and conn in one place at a time: a test has to fail each time (an hour; docs/mutation.md)
 	@go run ./internal/mutate -resume .mutants.json
 
@@ -106,4 +109,4 @@ $(LINT): tools/go.mod tools/go.sum
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick bench-sql bench-signals bench-idle faults soak mutate tidy setup rename clean help
+.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick bench-sql bench-signals bench-idle bench-http faults soak mutate tidy setup rename clean help
