@@ -16,7 +16,7 @@ import (
 // dial makes one connection to the host.
 func (h *host) dial(ctx context.Context) (*link, error) {
 	watch := &dialWatch{}
-	ctx, capture := guard.WithCapture(httptrace.WithClientTrace(ctx, watch.trace()))
+	ctx, capture := guard.WithCapture(httptrace.WithClientTrace(withHost(ctx, h), watch.trace()))
 	cc, err := h.of.base.NewClientConn(ctx, h.scheme, h.address)
 	d := watch.result()
 	d.Host, d.Err = h.address, err
@@ -48,7 +48,7 @@ const (
 )
 
 // meet waits for the server's SETTINGS, so that it is known how many streams the connection takes before it is given any. A server that allows exactly
-// as many as are taken for granted is not told from one that says nothing: it costs its first requests the longest wait.
+// as many as are taken for granted is not told from one that says nothing: its connection takes one request until that has been answered.
 func (l *link) meet(ctx context.Context, roundTrip time.Duration) {
 	limit := time.NewTimer(min(max(2*roundTrip, settingsLeast), settingsMost))
 	defer limit.Stop()
@@ -127,8 +127,7 @@ func newBase(cfg Config) *http.Transport {
 			return guard.WrapContext(ctx, nc, cfg.Guard).Surface(), nil
 		}
 	} else {
-		dialer := &guard.Dialer{Options: cfg.Guard}
-		base.DialContext = dialer.DialContext
+		base.DialContext = newSpreader(cfg.Guard).dial
 	}
 	if inner := from.DialTLSContext; inner != nil {
 		base.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -23,7 +23,8 @@ type host struct {
 	once  sync.Once // makes what follows
 	pool  *pool.Pool[*link]
 	err   error
-	ready atomic.Bool // pool is there
+	ready atomic.Bool   // pool is there
+	made  chan struct{} // closed when that is decided; a pool with MinIdle dials before pool.New has returned
 }
 
 // open makes the host's pool, if that has not been done. It calls functions of the Config, and so holds no lock but that of its once.
@@ -32,6 +33,7 @@ func (h *host) open() error {
 		if h.pool, h.err = h.newPool(); h.err == nil {
 			h.ready.Store(true)
 		}
+		close(h.made)
 	})
 	return h.err
 }

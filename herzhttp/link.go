@@ -33,7 +33,11 @@ func (l *link) shares() int {
 	if !l.http2 {
 		return 1
 	}
-	return l.cc.InFlight() + l.cc.Available()
+	n := l.cc.InFlight() + l.cc.Available()
+	if n == streamsBeforeSettings && !l.used.Load() {
+		return 1 // see meet
+	}
+	return n
 }
 
 // enter notes that a request goes out.

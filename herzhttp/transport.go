@@ -134,7 +134,7 @@ func (t *Transport) meet(key hostKey, address string) (h *host, forgotten []*hos
 		return nil, nil
 	}
 	if h = t.knownLocked(key.scheme, address); h == nil {
-		h = &host{of: t, scheme: key.scheme, address: address}
+		h = &host{of: t, scheme: key.scheme, address: address, made: make(chan struct{})}
 		forgotten = t.forgetLocked()
 		t.all = append(t.all, h)
 	}

@@ -70,7 +70,7 @@ type Pool[T any] struct {
 	places   int    // connections that hold a place: being dialled or open, and not closing
 	dialing  int
 	checking int // checks under way
-	fresh    int // shared mode: how many leases the connection took that was dialled last; 0: not known
+	fresh    int // shared mode: how many leases a new connection is likely to take; 0: not known
 	lending  int // idle connections in the hands of a pump, which will lend them in a moment
 	closers  int // closes under way
 	toClose  []*entry[T]

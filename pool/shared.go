@@ -173,7 +173,7 @@ func (p *Pool[T]) offer(e *entry[T], v verdict, cause conn.Cause, room int) bool
 	if e.doomed != conn.None {
 		v, cause = unfit, e.doomed // meanwhile one of its leases ended with a fault
 	}
-	if w.Seq() == 0 && v == fit {
+	if v == fit && (p.fresh == 0 || room > 1 && (w.Seq() == 0 || room > p.fresh)) {
 		p.fresh = max(room, 1)
 	}
 	switch {
