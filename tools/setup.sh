@@ -34,6 +34,7 @@ missing() {
 	have_postgres || echo "postgresql: PostgreSQL server"
 	have redis-server || echo "redis-server: Redis server"
 	have haproxy || echo "haproxy: HAProxy, which ends idle connections"
+	have nginx || echo "nginx-light: nginx, a balancer that makes no health checks"
 	have pgbouncer || echo "pgbouncer: PgBouncer, a pooler before PostgreSQL"
 	have nft || echo "nftables: nft, for black holes"
 	{ have ip && have ss; } || echo "iproute2: ip and ss, for network namespaces"

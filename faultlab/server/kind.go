@@ -7,13 +7,14 @@ import "context"
 // Kind is a product.
 type Kind uint8
 
-// The products. HAProxy and PgBouncer stand before other servers, see [Options.To].
+// The products. HAProxy, PgBouncer and nginx stand before other servers, see [Options.To].
 const (
 	MariaDB Kind = iota
 	PostgreSQL
 	Redis
 	HAProxy
 	PgBouncer
+	Nginx
 )
 
 // Kinds are the products that a *sql.DB speaks to.
@@ -31,7 +32,7 @@ func (k Kind) product() *product { return &products[k] }
 var products []product
 
 func init() {
-	products = []product{MariaDB: mariadb(), PostgreSQL: postgres(), Redis: redis(), HAProxy: haproxy(), PgBouncer: pgbouncer()}
+	products = []product{MariaDB: mariadb(), PostgreSQL: postgres(), Redis: redis(), HAProxy: haproxy(), PgBouncer: pgbouncer(), Nginx: nginx()}
 }
 
 // product is how one kind of server is handled. Programs are looked for in PATH and in bins.
