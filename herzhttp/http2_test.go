@@ -98,15 +98,15 @@ func TestConnectionThatSaidGoAwayIsReplacedAndItsStreamsEnd(t *testing.T) {
 	}
 }
 
-// deaf is a server that answers until it is told to be silent, on the connections that are there then, and takes bytes all the same.
-type deaf struct {
+// mute is a server that answers until it is told to be silent, on the connections that are there then, and takes bytes all the same.
+type mute struct {
 	silent atomic.Int64 // connections up to this one
 	pings  atomic.Int64
 	conns  atomic.Int64
 	slow   atomic.Bool // answers pings and no requests
 }
 
-func (d *deaf) handle(p *peer, f frame) {
+func (d *mute) handle(p *peer, f frame) {
 	d.conns.Store(max(d.conns.Load(), int64(p.n)))
 	if int64(p.n) <= d.silent.Load() {
 		return
@@ -135,7 +135,7 @@ func get(t testing.TB, tr http.RoundTripper, url string, patience time.Duration)
 }
 
 func TestSilentConnectionFailsOneRequestAndTheNextGoesElsewhereAtOnce(t *testing.T) {
-	d := &deaf{}
+	d := &mute{}
 	url, cfg := rawServer(t, d.handle)
 	tr := newTransport(t, cfg)
 	if err := get(t, tr, url, 5*time.Second); err != nil {
@@ -161,7 +161,7 @@ func TestSilentConnectionFailsOneRequestAndTheNextGoesElsewhereAtOnce(t *testing
 }
 
 func TestConnectionToASlowServerThatAnswersPingsIsKept(t *testing.T) {
-	d := &deaf{}
+	d := &mute{}
 	url, cfg := rawServer(t, d.handle)
 	tr := newTransport(t, cfg)
 	if err := get(t, tr, url, 5*time.Second); err != nil {
