@@ -78,7 +78,8 @@ type Alignment struct {
 	// ChecksInTurn says that an interval begins when the check before is over, its time-out included, as of Envoy; elsewhere it begins with
 	// the check.
 	ChecksInTurn bool
-	// NoTrafficInterval takes the place of HealthInterval while nobody sends anything (Envoy: 60 s unless set). 0: there is none.
+	// NoTrafficInterval takes the place of HealthInterval until the balancer sends the first request to any of these servers (Envoy: 60 s unless set; it
+	// does not come back after a quiet time). 0: there is none.
 	NoTrafficInterval time.Duration
 	// FailTimeout is how long a balancer that learns by answers leaves a server alone (nginx: fail_timeout). 0: 10 s.
 	FailTimeout time.Duration

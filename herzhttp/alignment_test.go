@@ -141,10 +141,10 @@ func TestCheckNamesWhatDoesNotFitAndByHowMuch(t *testing.T) {
 			[]string{"FailTimeout ≥ 12s"},
 		},
 		{
-			"Envoy while nobody sends anything",
+			"Envoy before its first request",
 			herzhttp.Alignment{NoTrafficInterval: 60 * second},
 			[]string{"warning NoTrafficInterval 1m0s 5s"},
-			[]string{"first request after a quiet time"},
+			[]string{"before a balancer's first request"},
 		},
 	} {
 		got := c.a.Check()

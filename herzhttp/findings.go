@@ -154,7 +154,7 @@ func (a Alignment) checkOtherEnds(l *findings) {
 		b.HealthInterval = quiet
 		if b.Detection() > a.DrainDelay {
 			l.add(Warning, "NoTrafficInterval", quiet, a.HealthInterval,
-				"while nobody sends anything, checks come every %v, and the server is gone after %v: the first request after a quiet time can meet nobody; "+
+				"before a balancer's first request, its checks come every %v, and the server is gone after %v: that request can meet nobody; "+
 					"set NoTrafficInterval ≤ %v",
 				quiet, a.DrainDelay, a.HealthInterval)
 		}
