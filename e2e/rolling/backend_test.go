@@ -43,10 +43,6 @@ func serve(text string) error {
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", o.Addr)
-	if err != nil {
-		return err
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/work", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
@@ -56,40 +52,40 @@ func serve(text string) error {
 		w.Header().Set("X-Instance", o.Instance)
 		_, _ = io.WriteString(w, "done\n")
 	})
-	fmt.Println("ready")
+	hs := &http.Server{Addr: o.Addr, Handler: mux, BaseContext: func(net.Listener) context.Context {
+		fmt.Println("ready") // it listens
+		return context.Background()
+	}}
 	if o.Aligned {
-		return aligned(ln, mux, o.Alignment)
+		return aligned(hs, o.Alignment)
 	}
-	return plain(ln, mux)
+	return plain(hs, mux)
 }
 
 // workTime is how long a request takes.
 const workTime = 2 * time.Millisecond
 
 // aligned is a server with herzhttp.
-func aligned(ln net.Listener, mux http.Handler, a herzhttp.Alignment) error {
-	s, err := herzhttp.NewServer(&http.Server{Handler: mux}, herzhttp.ServerConfig{Alignment: a})
+func aligned(hs *http.Server, a herzhttp.Alignment) error {
+	s, err := herzhttp.NewServer(hs, herzhttp.ServerConfig{Alignment: a})
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	return s.Serve(ctx, ln)
+	return herzhttp.Run(context.Background(), s)
 }
 
 // plain is a server as the documentation of net/http shows it, with a health check that flips.
-func plain(ln net.Listener, mux *http.ServeMux) error {
+func plain(hs *http.Server, mux *http.ServeMux) error {
 	var leaving atomic.Bool
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if leaving.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
-	hs := &http.Server{Handler: mux}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	served := make(chan error, 1)
-	go func() { served <- hs.Serve(ln) }()
+	go func() { served <- hs.ListenAndServe() }()
 	select {
 	case err := <-served:
 		return err
@@ -116,9 +112,9 @@ type fleet struct {
 const (
 	// servers is how many there are.
 	servers = 3
-	// distance is how long a packet is under way between the balancer and the servers: two zones. A request that is sent while a connection's end is under way is
+	// distance is how long a packet is under way between the balancer and the servers: two regions. A request that is sent while a connection's end is under way is
 	// what a restart loses, and on loopback that takes some microseconds only.
-	distance = 2 * time.Millisecond
+	distance = 5 * time.Millisecond
 )
 
 func startFleet(t *testing.T, aligned bool, a herzhttp.Alignment) *fleet {
