@@ -314,6 +314,7 @@ func TestHTTP2ConnectionIsGivenUpAfterItsNextAnswerAndItsStreamsEnd(t *testing.T
 			return string(body)
 		}
 		get("/")
+		synctest.Wait() // the connection is free again
 		slow := make(chan string, 1)
 		go func() { slow <- get("/slow") }()
 		synctest.Wait()
