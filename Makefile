@@ -20,6 +20,8 @@ demo: ## See pools fail silently, and Herz not fail (needs only Go; DEMO="--once
 test: setup ## All tests of all modules: race detector, shuffled, no goroutine left behind; real servers last
 	@for m in $(filter-out ./e2e,$(MODULES)) $(filter ./e2e,$(MODULES)); do \
 	  echo "== test $$m"; (cd $$m && go test -race -shuffle=on -p 2 -timeout 20m ./...); done
+	@echo "== test time-outs, with the runtime's record of goroutines that can never go on"
+	@GOEXPERIMENT=goroutineleakprofile go test -p 2 -timeout 10m -run 'Goroutine|CanNeverGoOn|ChainOfTimeouts' ./herztest ./herzhttp ./herzsql
 
 ##@ Every day
 build: ## Build everything; the root module and its tests also without the workspace

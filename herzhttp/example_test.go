@@ -2,14 +2,43 @@ package herzhttp_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"time"
 
+	"herz.example/herz/guard"
 	"herz.example/herz/herzhttp"
 	"herz.example/herz/pool"
 )
+
+// An ordinary client: what it is asked for is net/http's business, and on which connection is Herz's.
+func ExampleNew() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "an order, by ", r.Method) }))
+	defer server.Close()
+	transport, err := herzhttp.New(herzhttp.Config{Limits: pool.Limits{MaxOpen: 50, KeepWarm: 5}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer transport.Close()
+	client := &http.Client{Transport: transport}
+
+	resp, err := client.Post(server.URL, "text/plain", strings.NewReader("one book"))
+	switch {
+	case errors.Is(err, guard.ErrAmbiguous):
+		log.Fatal("it may have been ordered: ask, do not repeat")
+	case err != nil:
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, _ := io.ReadAll(resp.Body) // of a small answer
+	fmt.Println(string(answer))
+	// Output: an order, by POST
+}
 
 // A service behind an ALB, on Kubernetes: the balancer's settings, the pools, and nothing else. SIGTERM lets it leave; a second one ends it at once.
 func ExampleRun() {
