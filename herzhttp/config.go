@@ -52,6 +52,9 @@ type Config struct {
 	DrainTime time.Duration
 	// Observer is told of the events of all pools; one that is a [pool.Binder] is asked for an observer of each. Nil: none.
 	Observer pool.Observer
+	// Enroll is told of each pool as it is made, and what it gives is called when the pool is closed. The board's Add fits:
+	// func(p pool.Source) func() { return board.Add(p) }. Nil: nobody is told.
+	Enroll func(p pool.Source) (leave func())
 	// Watch is told of each dial and each try of a request. Nil: none.
 	Watch Watch
 }

@@ -23,6 +23,7 @@ type host struct {
 	once  sync.Once // makes what follows
 	pool  *pool.Pool[*link]
 	err   error
+	leave func()        // what Config.Enroll gave; nil: nothing
 	ready atomic.Bool   // pool is there
 	made  chan struct{} // closed when that is decided; a pool with MinIdle dials before pool.New has returned
 }
@@ -31,11 +32,21 @@ type host struct {
 func (h *host) open() error {
 	h.once.Do(func() {
 		if h.pool, h.err = h.newPool(); h.err == nil {
+			if h.of.cfg.Enroll != nil {
+				h.leave = h.of.cfg.Enroll(h.pool)
+			}
 			h.ready.Store(true)
 		}
 		close(h.made)
 	})
 	return h.err
+}
+
+// gone is called when the pool has been closed.
+func (h *host) gone() {
+	if h.leave != nil {
+		h.leave()
+	}
 }
 
 func (h *host) newPool() (*pool.Pool[*link], error) {

@@ -106,6 +106,7 @@ func (t *Transport) host(u *url.URL) (*host, error) {
 	h, forgotten := t.meet(hostKey{u.Scheme, u.Host}, address)
 	for _, f := range forgotten {
 		_ = f.pool.Close() // who has it in hand gets ErrClosed and asks for the host again
+		f.gone()
 	}
 	if h == nil {
 		return nil, ErrClosed
@@ -115,6 +116,7 @@ func (t *Transport) host(u *url.URL) (*host, error) {
 	}
 	if t.isClosed() { // Close may have come between, and not have seen the pool
 		_ = h.pool.Close()
+		h.gone()
 		return nil, ErrClosed
 	}
 	return h, nil
@@ -307,7 +309,11 @@ func (t *Transport) end(one func(*host) error) error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, h := range all {
-		wg.Go(func() { errs[i] = one(h) })
+		wg.Go(func() {
+			if errs[i] = one(h); errs[i] == nil {
+				h.gone()
+			}
+		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)

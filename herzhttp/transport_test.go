@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -255,7 +256,9 @@ func TestContextThatEndsWhileItWaitsForAConnectionIsTold(t *testing.T) {
 }
 
 func TestHostsWithoutConnectionsAreForgotten(t *testing.T) {
-	tr := newTransport(t, herzhttp.Config{Limits: pool.Limits{MaxOpen: 1}})
+	var shown atomic.Int64
+	enroll := func(pool.Source) func() { shown.Add(1); return func() { shown.Add(-1) } }
+	tr := newTransport(t, herzhttp.Config{Limits: pool.Limits{MaxOpen: 1}, Enroll: enroll})
 	herzhttp.ForgetAtOnce(t)
 	c := &http.Client{Transport: tr}
 	for range 100 {
@@ -263,8 +266,8 @@ func TestHostsWithoutConnectionsAreForgotten(t *testing.T) {
 		fetch(t, c, "GET", s.URL, "")
 		eventually(t, "the connection is gone", func() bool { p := tr.Pools(); return p[len(p)-1].Stats().Open == 0 })
 	}
-	if n := len(tr.Pools()); n > 40 {
-		t.Errorf("%d pools for 100 hosts that are not used any more", n)
+	if n := len(tr.Pools()); n > 40 || int(shown.Load()) != n {
+		t.Errorf("%d pools for 100 hosts that are not used any more, and %d are shown", n, shown.Load())
 	}
 	s, _ := newSite(t, "http/1.1", echo)
 	for range 2 {
@@ -272,6 +275,10 @@ func TestHostsWithoutConnectionsAreForgotten(t *testing.T) {
 	}
 	if s.conns.Load() != 1 {
 		t.Errorf("%d connections", s.conns.Load())
+	}
+	_ = tr.Close()
+	if shown.Load() != 0 {
+		t.Errorf("%d pools of a closed transport are shown", shown.Load())
 	}
 }
 
