@@ -157,18 +157,27 @@ func methodOf(req *http.Request) string {
 	return req.Method
 }
 
-// obey heeds what the server says of its idle time-out: "Keep-Alive: timeout=5, max=100" (RFC 2068 §19.7.1.1, and what servers do).
+// obey heeds what the server says of its idle time-out.
 func (h *host) obey(header http.Header) {
-	said := header["Keep-Alive"]
-	if len(said) == 0 {
-		return
-	}
-	for part := range strings.SplitSeq(said[0], ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		if seconds, err := strconv.Atoi(strings.TrimSpace(value)); strings.EqualFold(name, "timeout") && err == nil && seconds > 0 && seconds < 1<<30 {
-			h.fence.announce(time.Duration(seconds) * time.Second)
+	if said := header["Keep-Alive"]; len(said) > 0 {
+		if timeout := keepAliveOf(said[0]); timeout > 0 {
+			h.fence.announce(timeout)
 		}
 	}
+}
+
+// keepAliveOf reads the idle time-out out of "timeout=5, max=100" (RFC 2068 §19.7.1.1, and what servers do). 0: it says none.
+func keepAliveOf(value string) time.Duration {
+	for part := range strings.SplitSeq(value, ",") {
+		name, number, _ := strings.Cut(strings.TrimSpace(part), "=")
+		if !strings.EqualFold(name, "timeout") {
+			continue
+		}
+		if seconds, err := strconv.Atoi(strings.TrimSpace(number)); err == nil && seconds > 0 && seconds < 1<<30 {
+			return time.Duration(seconds) * time.Second
+		}
+	}
+	return 0
 }
 
 // lost reports whether the connection ended by the peer or the path, and not because of what net/http thought of the answer.
