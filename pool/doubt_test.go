@@ -96,7 +96,7 @@ func TestDoubtedConnectionWithoutAnAnswerEndsAfterItsOtherLeases(t *testing.T) {
 }
 
 func TestConnectionThatIsDoubtedWhileItIsAboutToBeLentHasOneOwner(t *testing.T) {
-	for name, ping := range map[string]time.Duration{"it answers before": 0, "it answers after": time.Second} {
+	for name, ping := range map[string]time.Duration{"it answers before": 0, "it answers after": time.Second, "it says no": -1} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &fakeServer{}
@@ -114,15 +114,22 @@ func TestConnectionThatIsDoubtedWhileItIsAboutToBeLentHasOneOwner(t *testing.T) 
 					}
 				})
 				a := acquire(t, p)
-				s.pingTime.Store(int64(ping))
+				s.pingTime.Store(int64(max(ping, 0)))
+				if ping < 0 {
+					s.pingErr.Store(failWith(errors.New("no sign of life")))
+				}
 				look <- struct{}{}
 				got := make(chan pool.Lease[*fake])
 				go func() { got <- acquire(t, p) }()
 				<-looked // somebody is about to be lent what a has, and asks how many it takes
+				doubted := a.Value()
 				a.Doubt()
 				synctest.Wait()
 				close(hold)
 				b := <-got
+				if (b.Value() == doubted) != (ping == 0) {
+					t.Errorf("connection %d was lent", b.Value().id)
+				}
 				c := acquire(t, p)
 				if b.Value() != c.Value() || s.dials.Load() != 1 && ping == 0 {
 					t.Errorf("%d dials", s.dials.Load())
