@@ -89,17 +89,10 @@ func (p *Pool[T]) beginCheck(e *entry[T], w conn.Word, kind checkKind) *check {
 // runCheck asks the peer and then hands e back, or buries it.
 func (p *Pool[T]) runCheck(ctx context.Context, e *entry[T], w conn.Word, c *check) {
 	defer close(c.over)
-	stopAbort := func() bool { return true }
-	if g := e.guard; g != nil {
-		g.Begin()
-		stopAbort = context.AfterFunc(ctx, func() { g.Abort(conn.Heartbeat) })
+	if e.guard != nil {
+		e.guard.Begin()
 	}
-	who, err := p.ask(ctx, e, c.kind)
-	if !stopAbort() && err == nil {
-		err = errNoPong
-	}
-	close(c.done)
-	c.cancel()
+	who, err := p.question(ctx, e, c)
 	p.mu.Lock()
 	p.doubt = err != nil
 	p.mu.Unlock()
@@ -107,6 +100,21 @@ func (p *Pool[T]) runCheck(ctx context.Context, e *entry[T], w conn.Word, c *che
 		p.beat(e, p.exact()-c.began, err)
 	}
 	p.conclude(e, w, c, who, err)
+}
+
+// question puts the question of a check to the peer. The socket ends with the context, so that functions end that look at their socket only.
+func (p *Pool[T]) question(ctx context.Context, e *entry[T], c *check) (who string, err error) {
+	stopAbort := func() bool { return true }
+	if g := e.guard; g != nil {
+		stopAbort = context.AfterFunc(ctx, func() { g.Abort(conn.Heartbeat) })
+	}
+	who, err = p.ask(ctx, e, c.kind)
+	if !stopAbort() && err == nil {
+		err = errNoPong
+	}
+	close(c.done)
+	c.cancel()
+	return who, err
 }
 
 // conclude does what follows from the answer to a check: it hands back e, whose word was w when it began, or buries it.

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 
 	"herz.example/herz/conn"
 )
@@ -79,16 +78,7 @@ func (p *Pool[T]) checkAloneLocked(e *entry[T], w conn.Word) {
 // connection is in the state Checking, and what follows is what follows after any check.
 func (p *Pool[T]) verify(ctx context.Context, e *entry[T], c *check) {
 	defer close(c.over)
-	stopAbort := func() bool { return true }
-	if g := e.guard; g != nil {
-		stopAbort = context.AfterFunc(ctx, func() { g.Abort(conn.Heartbeat) })
-	}
-	who, err := p.ask(ctx, e, pinging)
-	if !stopAbort() && err == nil {
-		err = errNoPong
-	}
-	close(c.done)
-	c.cancel()
+	who, err := p.question(ctx, e, c)
 	p.beat(e, p.exact()-c.began, err)
 	p.mu.Lock()
 	e.doubted = nil
@@ -107,9 +97,7 @@ func (p *Pool[T]) verify(ctx context.Context, e *entry[T], c *check) {
 		p.listLocked(e, e.doomed)
 	}
 	p.mu.Unlock()
-	if err == nil {
-		e.proven.Store(p.exact())
-	} else if g := e.guard; used && g != nil && !errors.Is(err, context.Canceled) {
+	if g := e.guard; used && err != nil && g != nil {
 		g.Abort(conn.Heartbeat) // its other users wait for nothing
 	}
 	p.pump()
