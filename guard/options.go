@@ -52,6 +52,11 @@ type Options struct {
 	// Multiplexed says that several exchanges share the connection (HTTP/2, gRPC) or that both ends speak at any time
 	// (WebSocket). Errors of reads and writes are then passed on as they are.
 	Multiplexed bool
+	// Awaited tells whether somebody waits for the peer now, whatever it has sent already: calls and streams share a connection under HTTP/2, and
+	// a frame that came for one of them says nothing of the others. While it is true a black hole ends the connection within HeartbeatTimeout,
+	// and while it is false only bytes that are not acknowledged do. It is asked every 250 ms by the sweep, while there was traffic or it was true the
+	// last time, must not block, and must turn true before the first byte of what is waited for is written. Nil: what was sent and received tells.
+	Awaited func() bool
 }
 
 // Presets. They are values to copy, and to change in the copy.

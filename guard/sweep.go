@@ -149,8 +149,8 @@ func (c *Conn) look(at int64, late bool) time.Duration {
 	switch {
 	case !ok:
 		return sweepEvery // it is being closed
-	case info.Unacked == 0 && c.inIO.Load() == 0:
-		c.rest() // everything arrived and nobody waits for an answer; the next Read comes back here
+	case info.Unacked == 0 && (c.inIO.Load() == 0 || info.NotSent == 0 && c.opt.nobodyWaits()):
+		c.rest() // everything arrived and nobody waits for an answer; the next Read or Write comes back here
 		return sweepEvery
 	case late:
 		return sweepEvery
@@ -195,15 +195,16 @@ func (c *Conn) silent(info sys.Info, at int64) time.Duration {
 		return 0
 	}
 	acked := at - int64(info.AckAge)
-	for _, since := range [...]int64{c.waiting.Load(), c.burst.Load()} {
-		if since > acked-int64(ackTick) {
-			return time.Duration(at - since) // nothing was acknowledged since that write
-		}
-	}
 	if c.unackedSince == 0 || acked-c.unackedAck > int64(ackTick) {
 		c.unackedSince, c.unackedAck = at, acked // first seen now; it can be older by one look
 	}
-	return time.Duration(at - c.unackedSince)
+	oldest := c.unackedSince
+	for _, since := range [...]int64{c.waiting.Load(), c.burst.Load()} {
+		if since > acked-int64(ackTick) {
+			oldest = min(oldest, since) // nothing was acknowledged since that write
+		}
+	}
+	return time.Duration(at - oldest)
 }
 
 // windowLost reports whether a peer whose receive window is shut has stopped to answer the probes of it. Keep-alive is
@@ -226,17 +227,25 @@ func (c *Conn) rest() {
 	c.disarm()
 	c.probesSince, c.unackedSince = 0, 0
 	c.delist()
-	if c.midAnswer(now()) || (c.waiting.Load() != 0 && c.inIO.Load() > 0) {
+	if c.midAnswer(now()) || (c.waiting.Load() != 0 && c.inIO.Load() > 0 && !c.opt.nobodyWaits()) {
 		c.enlist()
 	}
 }
 
-// midAnswer reports whether somebody reads on after part of an answer, or listens under ListenKeepAlive. Whether the
-// answer is complete is not known, and a reader may rest in Read between exchanges (HTTP/1, LISTEN), so that this is believed
-// for a while only.
+// nobodyWaits reports whether it is known, and not only guessed from the bytes, that nobody waits for the peer.
+func (o Options) nobodyWaits() bool {
+	return o.Awaited != nil && !o.ListenKeepAlive && !o.Awaited()
+}
+
+// midAnswer reports whether somebody reads on after part of an answer, or listens under ListenKeepAlive, or waits by what Awaited says. Without
+// it, whether the answer is complete is not known, and a reader may rest in Read between exchanges (HTTP/1, LISTEN), so that this is
+// believed for a while only.
 func (c *Conn) midAnswer(at int64) bool {
 	if c.inIO.Load() == 0 {
 		return false
+	}
+	if c.opt.Awaited != nil && !c.opt.ListenKeepAlive {
+		return c.opt.Awaited()
 	}
 	return c.opt.ListenKeepAlive || (c.sent.Load() > 0 && at-c.lastIO.Load() < 2*int64(c.opt.HeartbeatTimeout))
 }

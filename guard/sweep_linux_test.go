@@ -331,3 +331,26 @@ func TestShortOutageWhileWaitingIsNoDeath(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Requests that go on being written into a black hole, each after a pause, do not make it look young: what is unacknowledged is as old as its oldest byte.
+func TestBlackHoleEndsAConnectionThatIsWrittenToAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	nc, _, s := pair(t, guard.Options{Multiplexed: true})
+	ask(t, nc, s)
+	time.Sleep(200 * time.Millisecond)
+	ask(t, nc, s)
+	time.Sleep(200 * time.Millisecond) // both are acknowledged, and neither is answered
+	if !possible(t, blackHole(s), filter) {
+		return
+	}
+	start := time.Now()
+	for time.Since(start) < 3*guard.DefaultHeartbeatTimeout {
+		if _, err := nc.Write([]byte("another")); err != nil {
+			break
+		}
+		time.Sleep(120 * time.Millisecond)
+	}
+	if took := time.Since(start); took > guard.DefaultHeartbeatTimeout+120*time.Millisecond {
+		t.Errorf("ended after %v", took)
+	}
+}
