@@ -1,0 +1,109 @@
+package herzgrpc_test
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/herzgrpc"
+)
+
+// load calls from several goroutines until it is stopped, and fails the test with the first call that fails.
+func load(t *testing.T, stub testpb.TestServiceClient, enough func() bool) (calls int64) {
+	t.Helper()
+	var n atomic.Int64
+	var stop atomic.Bool
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for !stop.Load() {
+				if err := ask(within(t, patience), stub, ""); err != nil {
+					t.Errorf("after %d calls: %v", n.Load(), err)
+					return
+				}
+				n.Add(1)
+			}
+		})
+	}
+	eventually(t, "enough turns", enough)
+	stop.Store(true)
+	all.Wait()
+	return n.Load()
+}
+
+func TestNoCallFailsWhileConnectionsAreReplacedForTheirAge(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]grpc.DialOption{
+		"pick_first":  nil,
+		"round_robin": {grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t)
+			c := client(t, herzgrpc.Config{MaxConnectionAge: 200 * time.Millisecond, Retries: -1, Logger: quiet()})
+			stub := dial(t, c, "dns:///"+s.addr(), opts...)
+			stream, err := stub.FullDuplexCall(within(t, time.Minute))
+			must(t, err)
+			calls := load(t, stub, func() bool { return len(s.ln.conns()) >= 6 })
+			must(t, stream.Send(&testpb.StreamingOutputCallRequest{})) // on a connection that is long replaced
+			_, err = stream.Recv()
+			must(t, err)
+			must(t, stream.CloseSend())
+			_, _ = stream.Recv()
+			if n := s.executed.Load(); n != calls+1 {
+				t.Errorf("%d calls were executed %d times", calls+1, n)
+			}
+			eventually(t, "connections that were replaced are closed", func() bool { return c.Stats().Open <= 2 })
+			n := c.Stats()
+			if n.Rotations < 5 || n.Ended[conn.Drained] < 4 || n.Ended[conn.PeerRST] > 0 {
+				t.Errorf("%+v", n)
+			}
+		})
+	}
+}
+
+// An application's own resolver is aged as those of gRPC are, and its addresses turn at different times.
+func TestOwnResolverIsAgedToo(t *testing.T) {
+	t.Parallel()
+	a, b := start(t), start(t)
+	own := manual.NewBuilderWithScheme("own")
+	own.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: a.addr()}, {Addr: b.addr()}}})
+	c := client(t, herzgrpc.Config{MaxConnectionAge: 200 * time.Millisecond, Retries: -1, Logger: quiet(), Resolvers: []resolver.Builder{own}})
+	stub := dial(t, c, "own:///x", grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`))
+	load(t, stub, func() bool { return len(a.ln.conns()) >= 4 && len(b.ln.conns()) >= 4 })
+}
+
+func TestConnectionsAreKeptWhereNoAgeIsSet(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := client(t, herzgrpc.Config{})
+	stub := dial(t, c, "dns:///"+s.addr())
+	for range 20 {
+		must(t, ask(within(t, patience), stub, ""))
+		time.Sleep(20 * time.Millisecond)
+	}
+	if n := c.Stats(); len(s.ln.conns()) != 1 || n.Rotations != 0 || n.Dials != 1 {
+		t.Errorf("%d connections, %+v", len(s.ln.conns()), n)
+	}
+}
+
+// The server's own age ends no call either.
+func TestNoCallFailsWhileTheServerSendsItsClientsAway(t *testing.T) {
+	t.Parallel()
+	bundle, err := herzgrpc.NewServer(herzgrpc.ServerConfig{MaxConnectionAge: 200 * time.Millisecond})
+	must(t, err)
+	s := start(t, bundle.ServerOptions()...)
+	c := client(t, herzgrpc.Config{Retries: -1, Logger: quiet()})
+	load(t, dial(t, c, s.addr()), func() bool { return len(s.ln.conns()) >= 5 })
+	if left := bundle.Running(); !slices.Equal(left, nil) {
+		t.Errorf("the server is still at %v", left)
+	}
+}

@@ -1,0 +1,77 @@
+package herzgrpc_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+
+	"herz.example/herz/herzgrpc"
+)
+
+func bundled(t *testing.T) (*herzgrpc.Server, *server) {
+	t.Helper()
+	b, err := herzgrpc.NewServer(herzgrpc.ServerConfig{Logger: quiet()})
+	must(t, err)
+	return b, start(t, b.ServerOptions()...)
+}
+
+func TestDrainWaitsForCallsThatRun(t *testing.T) {
+	t.Parallel()
+	b, s := bundled(t)
+	stub := dial(t, client(t, herzgrpc.Config{Retries: -1, Logger: quiet()}), s.addr())
+	result := make(chan error, 1)
+	go func() { result <- ask(within(t, patience), stub, "hold") }()
+	eventually(t, "the call runs", func() bool { return s.executed.Load() == 1 })
+	if now := b.Running(); len(now) != 1 || now[0].Method != unaryMethod || now[0].Calls != 1 {
+		t.Errorf("running: %v", now)
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- b.Drain(within(t, patience), s.grpc) }()
+	select {
+	case err := <-drained:
+		t.Errorf("it did not wait: %v", err)
+	case <-time.NewTimer(200 * time.Millisecond).C:
+	}
+	close(s.hold)
+	must(t, <-result)
+	must(t, <-drained)
+}
+
+func TestDrainThatIsOverSaysWhatItCutOff(t *testing.T) {
+	t.Parallel()
+	b, s := bundled(t)
+	c := client(t, herzgrpc.Config{Retries: -1, Logger: quiet()})
+	stub := dial(t, c, s.addr())
+	result := make(chan error, 1)
+	go func() { result <- ask(within(t, patience), stub, "hold") }()
+	stream, err := stub.FullDuplexCall(within(t, patience))
+	must(t, err)
+	must(t, stream.Send(&testpb.StreamingOutputCallRequest{}))
+	eventually(t, "both run", func() bool { return s.executed.Load() == 2 })
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	err = b.Drain(ctx, s.grpc)
+	if took := time.Since(begun); took > patience/2 {
+		t.Errorf("it took %v", took)
+	}
+	var e *herzgrpc.DrainError
+	if !errors.Is(err, herzgrpc.ErrCutOff) || !errors.As(err, &e) || len(e.Running) != 2 || e.Running[0].Method != duplexMethod || e.Running[1].Method != unaryMethod {
+		t.Errorf("%v", err)
+	}
+	if err := <-result; err == nil {
+		t.Error("a call survived")
+	}
+	if n := counted(t, c, unaryMethod, codes.Unavailable); n.Class != herzgrpc.TransportLost {
+		t.Errorf("%+v", n)
+	}
+	for err == nil || stream != nil {
+		if _, err := stream.Recv(); err != nil {
+			break
+		}
+	}
+}
