@@ -71,6 +71,9 @@ soak: setup ## False alarms: five bad paths, both modes, SOAK (10m) each, side b
 bench-sql: ## Plain, guarded and pooled *sql.DB on real servers, in 12 minutes (docs/bench.md)
 	@go run ./bench/sql --out bench/results
 
+bench-grpc: ## herzgrpc beside plain gRPC and otelgrpc, black holes and pings, in seven minutes (docs/bench.md)
+	@go run ./bench/grpc --out bench/results
+
 bench-signals: ## What herzprom and herzotel cost a loan, in a minute (docs/bench.md)
 	@go run ./bench/signals --out bench/results
 
@@ -111,4 +114,4 @@ $(LINT): tools/go.mod tools/go.sum
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick bench-sql bench-signals bench-idle bench-http faults soak mutate tidy setup rename clean help
+.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick bench-sql bench-grpc bench-signals bench-idle bench-http faults soak mutate tidy setup rename clean help
