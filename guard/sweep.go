@@ -143,6 +143,7 @@ func (c *Conn) look(at int64, late bool) time.Duration {
 		since = c.lastIO.Load()
 	}
 	if at-since < int64(sweepAfter) {
+		c.unackedSince = 0 // what was in flight at an earlier look was answered
 		return sweepEvery
 	}
 	info, ok := c.info()

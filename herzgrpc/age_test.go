@@ -107,3 +107,39 @@ func TestNoCallFailsWhileTheServerSendsItsClientsAway(t *testing.T) {
 		t.Errorf("the server is still at %v", left)
 	}
 }
+
+// A call that had chosen a connection when that was replaced would wait for its last stream (16 in 267 turns did, without the gate).
+func TestNoCallWaitsForTheStreamsOfAConnectionThatIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := client(t, herzgrpc.Config{MaxConnectionAge: 100 * time.Millisecond, Retries: -1, Logger: quiet()})
+	stub := dial(t, c, "dns:///"+s.addr())
+	var streams sync.WaitGroup
+	done := make(chan struct{})
+	var stop atomic.Bool
+	streams.Go(func() {
+		for !stop.Load() {
+			stream, err := stub.FullDuplexCall(within(t, 2*patience))
+			if err == nil {
+				err = stream.Send(&testpb.StreamingOutputCallRequest{})
+			}
+			if err != nil {
+				t.Errorf("open a stream: %v", err)
+				return
+			}
+			streams.Go(func() {
+				if _, err := stream.Recv(); err != nil {
+					t.Errorf("a stream that runs: %v", err)
+				}
+				<-done
+				_ = stream.CloseSend()
+				_, _ = stream.Recv() // the end
+			})
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+	load(t, stub, func() bool { return c.Stats().Rotations >= 50 }) // fails when a call is not back in time
+	stop.Store(true)
+	close(done)
+	streams.Wait()
+}

@@ -42,6 +42,7 @@ type Client struct {
 type channel struct {
 	client  *Client
 	running atomic.Int64
+	gate    atomic.Pointer[chan struct{}] // calls wait for it before they begin; nil: they do not
 }
 
 // New refuses a Config that cannot work. It connects to nobody.
@@ -73,7 +74,7 @@ func (c *Client) DialOptions() []grpc.DialOption {
 	cfg := &c.config
 	opts := []grpc.DialOption{
 		grpc.WithContextDialer(ch.dial),
-		grpc.WithResolvers(c.resolvers()...),
+		grpc.WithResolvers(ch.resolvers()...),
 		grpc.WithChainUnaryInterceptor(ch.unary),
 		grpc.WithChainStreamInterceptor(ch.stream),
 		grpc.WithIdleTimeout(max(cfg.IdleTimeout, 0)),

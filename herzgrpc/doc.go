@@ -23,6 +23,6 @@
 //
 // # Concurrency
 //
-// Everything may be used by any number of goroutines. A call costs one allocation more than without, two atomic additions and one look into a map. No
-// goroutine is started, but for one during Server.Drain; a channel with Config.MaxConnectionAge has one timer.
+// Everything may be used by any number of goroutines. A call costs seven allocations more than without, at both ends together, a few atomic additions and a
+// look into a map at each. No goroutine is started, but for one during Server.Drain; a channel with Config.MaxConnectionAge has one timer.
 package herzgrpc

@@ -15,15 +15,15 @@ import (
 type ageKey struct{}
 
 // resolvers are those of the schemes that ages and proxies work with.
-func (c *Client) resolvers() []resolver.Builder {
+func (ch *channel) resolvers() []resolver.Builder {
 	var list []resolver.Builder
 	seen := map[string]bool{}
-	for _, b := range append(slices.Clone(c.config.Resolvers), resolver.Get("dns"), resolver.Get("passthrough")) {
+	for _, b := range append(slices.Clone(ch.client.config.Resolvers), resolver.Get("dns"), resolver.Get("passthrough")) {
 		if b == nil || seen[b.Scheme()] {
 			continue
 		}
 		seen[b.Scheme()] = true
-		own := builder{b, c}
+		own := builder{b, ch}
 		if a, ok := b.(resolver.AuthorityOverrider); ok {
 			list = append(list, struct {
 				builder
@@ -40,7 +40,7 @@ func (c *Client) resolvers() []resolver.Builder {
 type builder struct {
 	resolver.Builder
 
-	client *Client
+	channel *channel
 }
 
 // Build is that of the builder underneath; where neither an age nor a proxy matters, nothing stands between.
@@ -49,15 +49,15 @@ func (b builder) Build(target resolver.Target, cc resolver.ClientConn, o resolve
 	if b.Scheme() == "dns" {
 		endpoint = withPort(endpoint)
 	}
-	proxy, err := b.client.proxyOf(endpoint)
+	proxy, err := b.channel.client.proxyOf(endpoint)
 	if err != nil {
 		return nil, err
 	}
-	age := b.client.config.MaxConnectionAge
+	age := b.channel.client.config.MaxConnectionAge
 	if proxy == "" && age == 0 {
 		return b.Builder.Build(target, cc, o)
 	}
-	m := &marker{ClientConn: cc, client: b.client, proxy: proxy, age: age}
+	m := &marker{ClientConn: cc, channel: b.channel, proxy: proxy, age: age}
 	if proxy != "" && b.Scheme() == "dns" {
 		// The proxy resolves names, as with gRPC's own dialer.
 		a := []resolver.Address{{Addr: endpoint}}
@@ -83,12 +83,12 @@ func (f fixed) Close() { f.end() }
 type marker struct {
 	resolver.ClientConn
 
-	inner  resolver.Resolver
-	client *Client
-	proxy  string        // empty: none
-	age    time.Duration // 0: none
-	closed atomic.Bool
-	timer  atomic.Pointer[time.Timer] // of the next turn; nil: none yet
+	inner   resolver.Resolver
+	channel *channel
+	proxy   string        // empty: none
+	age     time.Duration // 0: none
+	closed  atomic.Bool
+	timer   atomic.Pointer[time.Timer] // of the next turn; nil: none yet
 
 	// mu guards what follows, and the order in which states reach the channel: gRPC's UpdateState is called under it. That calls nobody who
 	// takes it: gRPC calls ResolveNow and Close from elsewhere, and they do without.
@@ -126,8 +126,18 @@ func (m *marker) UpdateState(s resolver.State) error {
 	return m.pass(time.Now())
 }
 
-// turn is called when an address has reached the next age.
+// approach is how long a turn waits for calls that are on their way from the choice of a connection to that connection. That takes them microseconds.
+const approach = 10 * time.Millisecond
+
+// turn is called when an address has reached the next age. New calls wait at the gate until the channel knows: one that had chosen the old connection and
+// came to it only after that was told to take no more would wait there until the last call on it has ended, which a stream may put off for hours
+// (http2Client.NewStream waits for the end of a transport that GracefulClose drains, and nobody tells it).
 func (m *marker) turn() {
+	gate := make(chan struct{})
+	m.channel.gate.Store(&gate)
+	defer close(gate)
+	defer m.channel.gate.CompareAndSwap(&gate, nil)
+	time.Sleep(approach)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.state != nil && !m.closed.Load() {
@@ -195,7 +205,7 @@ func (m *marker) live(before map[string]life, addr string, now time.Time) life {
 	}
 	if ages := int64(now.Sub(l.from) / m.age); ages > l.ages {
 		l.ages = ages
-		m.client.rotations.Add(1)
+		m.channel.client.rotations.Add(1)
 	}
 	return l
 }
