@@ -185,3 +185,48 @@ func TestChannelAtRestIsNotProbed(t *testing.T) {
 		return seconds > 1
 	})
 }
+
+// heal undoes blackHole.
+func heal(t *testing.T, server *net.TCPConn, g *guard.Conn) {
+	t.Helper()
+	for _, s := range []*net.TCPConn{g.Inner().(*net.TCPConn), server} {
+		raw, err := s.SyscallConn()
+		must(t, err)
+		var set error
+		must(t, raw.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) }))
+		must(t, set)
+	}
+}
+
+// An outage of 1.5 s is ridden out: no connection ends, and no call fails, although more are made meanwhile.
+func TestShortOutageEndsNoConnection(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := client(t, herzgrpc.Config{Name: "short outage", Retries: -1})
+	stub := dial(t, c, s.addr())
+	must(t, ask(within(t, patience), stub, ""))
+	var g *guard.Conn
+	for _, one := range guard.Live() {
+		if one.Info().Pool == "short outage" {
+			g = one
+		}
+	}
+	if !possible(t, blackHole(s.ln.conns()[0])) {
+		return
+	}
+	var all sync.WaitGroup
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for begun := time.Now(); time.Since(begun) < 1500*time.Millisecond; <-tick.C {
+		all.Go(func() {
+			if err := ask(within(t, patience), stub, ""); err != nil {
+				t.Errorf("a call in the outage: %v", err)
+			}
+		})
+	}
+	heal(t, s.ln.conns()[0], g)
+	all.Wait()
+	if n := c.Stats(); n.Dials != 1 || n.Open != 1 {
+		t.Errorf("%+v", n)
+	}
+}
