@@ -56,9 +56,10 @@ func (s *silence) last(ctx context.Context, o options, limit time.Duration) erro
 		return fmt.Errorf("%s: %w", s.Client, err)
 	}
 	defer closeAll([]*subject{one})
-	quiet, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	began := time.Now()
+	quiet, cancel := context.WithCancel(ctx) // no deadline: the server would be told of it, and might end the stream before us
+	defer cancel()
+	defer time.AfterFunc(limit, cancel).Stop()
 	stream, err := one.stub.FullDuplexCall(quiet)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Client, err)
