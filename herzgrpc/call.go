@@ -60,16 +60,6 @@ type call struct {
 	options [12]grpc.CallOption // room for those of most calls, so that they need no allocation of their own
 }
 
-// pass waits while connections are being replaced, which takes some milliseconds. It does not wait longer than ctx lasts.
-func (ch *channel) pass(ctx context.Context) {
-	for gate := ch.gate.Load(); gate != nil && ctx.Err() == nil; gate = ch.gate.Load() {
-		select {
-		case <-*gate:
-		case <-ctx.Done():
-		}
-	}
-}
-
 // begin notes what is known when a call begins, and gives the options by which gRPC tells the rest.
 func (ch *channel) begin(name string, cc *grpc.ClientConn, opts []grpc.CallOption) (*call, []grpc.CallOption) {
 	k := &call{state: cc.GetState()}
@@ -98,8 +88,9 @@ func (ch *channel) unary(ctx context.Context, name string, req, reply any, cc *g
 	k, opts := ch.begin(name, cc, opts)
 	defer ch.leave()
 	for {
-		ch.pass(ctx)
-		err := invoke(ctx, name, req, reply, cc, opts...)
+		way, a := ch.pass(ctx)
+		err := invoke(way, name, req, reply, cc, opts...)
+		a.arrive()
 		ch.judge(ctx, k, err)
 		if err == nil || !ch.again(ctx, cc, k) {
 			return ch.settle(ctx, k, err)
@@ -114,8 +105,9 @@ func (ch *channel) stream(
 	k, opts := ch.begin(name, cc, opts)
 	opts = append(opts, grpc.OnFinish(func(err error) { ch.finished(ctx, k, err) }))
 	for {
-		ch.pass(ctx)
-		s, err := open(ctx, desc, cc, name, opts...)
+		way, a := ch.pass(ctx)
+		s, err := open(way, desc, cc, name, opts...)
+		a.arrive()
 		if err == nil {
 			if !k.phase.CompareAndSwap(phaseNew, phaseOpen) {
 				ch.end(ctx, k)

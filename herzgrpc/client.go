@@ -43,6 +43,7 @@ type channel struct {
 	client  *Client
 	running atomic.Int64
 	gate    atomic.Pointer[chan struct{}] // calls wait for it before they begin; nil: they do not
+	coming  atomic.Int64                  // calls that have begun and have no connection yet, where connections have an age
 }
 
 // New refuses a Config that cannot work. It connects to nobody.
@@ -85,6 +86,9 @@ func (c *Client) DialOptions() []grpc.DialOption {
 	}
 	if cfg.KeepAliveTimeout > 0 {
 		opts = append(opts, grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: cfg.keepAliveTime(), Timeout: cfg.KeepAliveTimeout}))
+	}
+	if cfg.MaxConnectionAge > 0 {
+		opts = append(opts, grpc.WithStatsHandler(arrivals{}))
 	}
 	if !cfg.PolicyRetries {
 		opts = append(opts, grpc.WithDisableRetry())

@@ -126,18 +126,10 @@ func (m *marker) UpdateState(s resolver.State) error {
 	return m.pass(time.Now())
 }
 
-// approach is how long a turn waits for calls that are on their way from the choice of a connection to that connection. That takes them microseconds.
-const approach = 10 * time.Millisecond
-
-// turn is called when an address has reached the next age. New calls wait at the gate until the channel knows: one that had chosen the old connection and
-// came to it only after that was told to take no more would wait there until the last call on it has ended, which a stream may put off for hours
-// (http2Client.NewStream waits for the end of a transport that GracefulClose drains, and nobody tells it).
+// turn is called when an address has reached the next age.
 func (m *marker) turn() {
-	gate := make(chan struct{})
-	m.channel.gate.Store(&gate)
-	defer close(gate)
-	defer m.channel.gate.CompareAndSwap(&gate, nil)
-	time.Sleep(approach)
+	open := m.channel.shut()
+	defer open()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.state != nil && !m.closed.Load() {
