@@ -91,7 +91,7 @@ func TestGeneratedMetrics(t *testing.T) {
 }
 
 // public are the packages whose exported API is listed in api/.
-var public = []string{"conn", "registry", "guard", "pool", "herzsql", "herzhttp", "board", "herztest", "signal", "ceiling", "herzconfig", "herzgrpc", "herzmysql", "herzotel", "herzpgx", "herzpq", "herzprom", "herzredis"}
+var public = []string{"conn", "registry", "guard", "pool", "herzsql", "herzhttp", "board", "herztest", "signal", "ceiling", "herzconfig", "herzgrpc", "herzmysql", "herzotel", "herzpgx", "herzpq", "herzprom", "herzredis", "herzws"}
 
 // TestGeneratedAPI compares api/*.txt with the exported declarations, so that a changed API is a changed line in review.
 func TestGeneratedAPI(t *testing.T) {

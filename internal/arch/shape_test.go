@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 
 // modules are the nested modules, which never see the root's internal packages.
 var modules = []string{
-	"bench", "herzconfig", "herzgrpc", "herzmysql", "herzotel", "herzpgx", "herzpq", "herzprom", "herzredis", "cmd/herz", "conformance", "e2e", "examples", "faultlab",
+	"bench", "herzconfig", "herzgrpc", "herzmysql", "herzotel", "herzpgx", "herzpq", "herzprom", "herzredis", "herzws", "cmd/herz", "conformance", "e2e", "examples", "faultlab",
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -1,0 +1,211 @@
+package herzws_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
+	"herz.example/herz/herzws"
+)
+
+func TestClientSendsAndReceives(t *testing.T) {
+	onEach(t, func(t *testing.T, e herzws.Engine) {
+		_, addr := serve(t, echo(e))
+		got := make(chan string, 1)
+		c, err := herzws.Dial(soon(t), herzws.ClientConfig{
+			URL: "ws://" + addr + "/ws", Logger: quiet(), OnMessage: func(_ herzws.Kind, b []byte) { got <- string(b) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 200 {
+			m := strconv.Itoa(i)
+			if err := c.Send(soon(t), herzws.Text, []byte(m)); err != nil {
+				t.Fatal(err)
+			}
+			if back := <-got; back != m {
+				t.Fatalf("%q came back for %q", back, m)
+			}
+		}
+		eventually(t, "its state", func() bool { return c.Mode() == herzws.V2 })
+		if err := c.Close(soon(t)); err != nil {
+			t.Error(err)
+		}
+		if st := c.Stats(); st.Sent != 200 || st.Received != 200 || st.Connects != 1 {
+			t.Errorf("%+v", st)
+		}
+		if err := c.Send(soon(t), herzws.Text, nil); !errors.Is(err, herzws.ErrClosed) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}
+
+func TestClientIsTheOneThatMasks(t *testing.T) {
+	p, c := playServer(t, herzws.ClientConfig{})
+	var masks [2][4]byte
+	for i := range masks {
+		if err := c.Send(soon(t), herzws.Text, []byte("same")); err != nil {
+			t.Fatal(err)
+		}
+		f, err := readFrame(p.br)
+		if err != nil || !f.Header.Masked || string(ws.UnmaskFrame(f).Payload) != "same" {
+			t.Fatalf("%+v, %v", f.Header, err)
+		}
+		masks[i] = f.Header.Mask
+	}
+	if masks[0] == masks[1] {
+		t.Error("the same mask came twice (RFC 6455, section 5.3)")
+	}
+}
+
+func TestClientConnectsAgainWhenTheConnectionBreaks(t *testing.T) {
+	s, addr := serve(t, echo(herzws.Auto))
+	var mu sync.Mutex
+	var modes []herzws.Mode
+	c, err := herzws.Dial(soon(t), herzws.ClientConfig{
+		URL: "ws://" + addr + "/ws", Logger: quiet(), Backoff: 10 * time.Millisecond,
+		OnState: func(m herzws.Mode, _ error) {
+			mu.Lock()
+			defer mu.Unlock()
+			modes = append(modes, m)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		eventually(t, "the connection", func() bool { return c.Mode() == herzws.V2 && s.Stats().Conns == 1 })
+		s.Conns()[0].Close(herzws.CodeGoingAway, "")
+		eventually(t, "the loss", func() bool { return c.Stats().Lost == uint64(i+1) })
+	}
+	eventually(t, "the connection", func() bool { return c.Mode() == herzws.V2 })
+	if err := c.Send(soon(t), herzws.Text, []byte("again")); err != nil {
+		t.Error(err)
+	}
+	if err := c.Close(soon(t)); err != nil {
+		t.Error(err)
+	}
+	if len(modes) != 8 || modes[0] != herzws.V2 || modes[1] != 0 || modes[7] != 0 {
+		t.Errorf("%v", modes)
+	}
+}
+
+func TestClientFindsASilentServer(t *testing.T) {
+	ended := make(chan error, 1)
+	p, _ := playServer(t, herzws.ClientConfig{
+		Heartbeat: herzws.Heartbeat{Interval: 50 * time.Millisecond, Grace: 300 * time.Millisecond},
+		OnState: func(m herzws.Mode, err error) {
+			if m == 0 {
+				ended <- err
+			}
+		},
+	})
+	p.expect("ping ")
+	var why *herzws.CloseError
+	if err := <-ended; !errors.As(err, &why) || why.Cause != conn.Heartbeat {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestClientIsTurnedAwayWithTheAnswer(t *testing.T) {
+	_, addr := serve(t, herzws.Config{Logger: quiet(), Limits: herzws.Limits{Conns: -1}})
+	_, err := herzws.Dial(soon(t), herzws.ClientConfig{URL: "ws://" + addr + "/ws"})
+	var no *herzws.HandshakeError
+	if !errors.As(err, &no) || no.Status != http.StatusServiceUnavailable || no.RetryAfter != 5*time.Second {
+		t.Errorf("%v", err)
+	}
+	for _, bad := range []herzws.ClientConfig{{}, {URL: "http://x/"}, {URL: "ws://"}, {URL: "ws://x/", Guard: guard.Options{HeartbeatTimeout: 1}}} {
+		if _, err := herzws.Dial(soon(t), bad); err == nil {
+			t.Errorf("%+v was taken", bad)
+		}
+	}
+}
+
+// The legacy mode of a client: HEAD at the pace that the server gives, all over one connection, until the server takes WebSockets again.
+func TestClientFollowsTheServerIntoLegacyModeAndBack(t *testing.T) {
+	var mu sync.Mutex
+	heads := map[string]int{}
+	s := &herzws.Server{Config: herzws.Config{Logger: quiet(), Spread: -1, Heartbeat: herzws.Heartbeat{Interval: 20 * time.Millisecond, Grace: 2 * time.Second}}}
+	pipeline := s.Handler(nil)
+	addr := listen(t, s, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			mu.Lock()
+			heads[r.RemoteAddr]++
+			mu.Unlock()
+		}
+		pipeline.ServeHTTP(w, r)
+	}))
+	s.Switch().SetEnableLegacyKeepAlive(true)
+	c, err := herzws.Dial(soon(t), herzws.ClientConfig{URL: "ws://" + addr + "/ws", Device: "meter-1", Class: "meter", Logger: quiet(), Backoff: 10 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "ten heartbeats", func() bool { return c.Stats().Heartbeats >= 10 })
+	if d, ok := s.Device("meter-1"); !ok || d.Mode != herzws.Legacy || d.Class != "meter" || c.Mode() != herzws.Legacy {
+		t.Errorf("%+v", d)
+	}
+	if err := c.Send(soon(t), herzws.Text, nil); !errors.Is(err, herzws.ErrLegacy) {
+		t.Errorf("a message in legacy mode: %v", err)
+	}
+	mu.Lock()
+	if len(heads) != 1 {
+		t.Errorf("the heartbeats came over %d connections", len(heads))
+	}
+	mu.Unlock()
+	s.Switch().SetEnableLegacyKeepAlive(false)
+	eventually(t, "the WebSocket", func() bool { return c.Mode() == herzws.V2 })
+	if d, ok := s.Device("meter-1"); !ok || d.Mode != herzws.V2 || s.Stats().Legacy != 0 {
+		t.Errorf("%+v", d)
+	}
+	s.Switch().SetEnableLegacyKeepAlive(true)
+	eventually(t, "legacy mode", func() bool { return c.Mode() == herzws.Legacy })
+	if err := c.Close(soon(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestClientInLegacyModeProbesBack(t *testing.T) {
+	s, addr := serve(t, herzws.Config{Logger: quiet(), Failing: herzws.Failing{Threshold: 1, LegacyFor: 300 * time.Millisecond}})
+	send(t, request(addr, "X-Device-Id: meter-1", "Sec-WebSocket-Key: short"), addr)
+	c, err := herzws.Dial(soon(t), herzws.ClientConfig{
+		URL: "ws://" + addr + "/ws", Device: "meter-1", Logger: quiet(), ProbeEvery: 50 * time.Millisecond,
+		Heartbeat: herzws.Heartbeat{Interval: 50 * time.Millisecond, Grace: 2 * time.Second},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "legacy mode", func() bool { return c.Mode() == herzws.Legacy })
+	eventually(t, "the WebSocket", func() bool { return c.Mode() == herzws.V2 && s.Stats().FailingBack == 1 })
+	if err := c.Close(soon(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSupervisionEndsWithTheFirstPingThatIsNotAnswered(t *testing.T) {
+	var pings atomic.Int64
+	h := herzws.Heartbeat{Interval: time.Millisecond, Grace: 50 * time.Millisecond}
+	err := herzws.Supervise(context.Background(), func(ctx context.Context) error {
+		if pings.Add(1) < 3 {
+			return nil
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}, h)
+	if !errors.Is(err, context.DeadlineExceeded) || pings.Load() != 3 {
+		t.Errorf("after %d pings: %v", pings.Load(), err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	err = herzws.Supervise(ctx, func(context.Context) error { cancel(); return errors.New("cut") }, h)
+	if err != nil {
+		t.Errorf("an end that was asked for is an error: %v", err)
+	}
+}

@@ -1,0 +1,258 @@
+package herzws
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// poller is the epoll set of a hub, and the goroutine that waits in it, parked in Go's poller. Both live from the first connection to the last.
+type poller struct {
+	// mu guards refs and changes of set. Making and closing the set happens under it; no connection is called.
+	mu   sync.Mutex
+	refs int
+	file *os.File
+	raw  syscall.RawConn
+}
+
+// edges are what a connection is told of: edge-triggered, so that nothing has to be armed again. Its owner reads until the socket has no more.
+const edges = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff
+
+// hold takes a share of the set, which makes it if need be.
+func (p *poller) hold(h *hub) (syscall.RawConn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refs == 0 {
+		fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		if err != nil {
+			return nil, fmt.Errorf("epoll_create1: %w", err)
+		}
+		if err = unix.SetNonblock(fd, true); err != nil { // an os.File joins Go's poller only when its descriptor does not block
+			return nil, errors.Join(err, unix.Close(fd))
+		}
+		p.file = os.NewFile(uintptr(fd), "epoll")
+		if p.raw, err = p.file.SyscallConn(); err != nil {
+			return nil, errors.Join(err, p.file.Close())
+		}
+		go h.wait(p.raw)
+	}
+	p.refs++
+	return p.raw, nil
+}
+
+// release gives it back. The last one ends the goroutine.
+func (p *poller) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refs--; p.refs == 0 {
+		_ = p.file.Close() // only that ends the wait
+		p.file, p.raw = nil, nil
+	}
+}
+
+// newEpoll takes the descriptor out of a plain TCP connection, so that nothing of package net is left of it in memory. Nil: it cannot be had.
+func newEpoll(h *hub, nc net.Conn) *Conn {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	fd := -1
+	if cerr := raw.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3) }); cerr != nil || err != nil {
+		return nil // no descriptors are left: the one there is goes on
+	}
+	c := &Conn{hub: h, fd: int32(fd)} //nolint:gosec // a descriptor is small
+	c.turn.Store(turnOwned)
+	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
+		c.remote = a.AddrPort()
+	}
+	return c
+}
+
+// watch begins to read: the owner is who calls it. Early is what was read already.
+func (c *Conn) watch(early []byte) {
+	set, err := c.hub.poll.hold(c.hub)
+	if err == nil {
+		ev := unix.EpollEvent{Events: edges, Fd: int32(c.slot)} //nolint:gosec // a number, and back again
+		cerr := set.Control(func(ep uintptr) { err = unix.EpollCtl(int(ep), unix.EPOLL_CTL_ADD, int(c.fd), &ev) })
+		if err = errors.Join(cerr, err); err != nil {
+			c.hub.poll.release()
+		}
+	}
+	if err != nil {
+		c.lost(fmt.Errorf("join the epoll set: %w", err))
+		c.shutDown()
+		return
+	}
+	c.rest = early
+	p := buffers.Get().(*[]byte)
+	c.pump((*p)[:cap(*p)], true)
+	putBuffer(p)
+}
+
+// wait is the goroutine of the epoll set.
+func (h *hub) wait(set syscall.RawConn) {
+	events := make([]unix.EpollEvent, 256)
+	buf := make([]byte, 16<<10)
+	n := 0
+	look := func(ep uintptr) bool {
+		for {
+			var err error
+			if n, err = unix.EpollWait(int(ep), events, 0); !errors.Is(err, syscall.EINTR) {
+				return n > 0 || err != nil
+			}
+		}
+	}
+	for set.Read(look) == nil {
+		for _, ev := range events[:max(n, 0)] {
+			c := h.find(uint32(ev.Fd)) //nolint:gosec // see watch
+			if c == nil || c.side != nil {
+				continue
+			}
+			if ev.Events&unix.EPOLLOUT != 0 {
+				c.writable()
+			}
+			if ev.Events&^uint32(unix.EPOLLOUT) != 0 && c.own() {
+				c.pump(buf, true)
+			}
+		}
+	}
+}
+
+// own takes the connection; false: somebody has it, and looks again before he lets it go.
+func (c *Conn) own() bool {
+	for {
+		switch c.turn.Load() {
+		case turnIdle:
+			if c.turn.CompareAndSwap(turnIdle, turnOwned) {
+				return true
+			}
+		case turnOwned:
+			if c.turn.CompareAndSwap(turnOwned, turnAgain) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+}
+
+// disown lets it go; false: something happened meanwhile, and the owner looks again.
+func (c *Conn) disown() bool {
+	if c.turn.CompareAndSwap(turnOwned, turnIdle) {
+		return true
+	}
+	c.turn.Store(turnOwned)
+	return false
+}
+
+// poke has the connection looked at, because it is to end.
+func (c *Conn) poke() {
+	if c.own() {
+		c.busy.Store(true)
+		c.hub.dispatch(c)
+	}
+}
+
+// writable writes what waits.
+func (c *Conn) writable() {
+	c.mu.Lock()
+	had := len(c.out) > 0
+	for len(c.out) > 0 && !c.dead {
+		f := c.out[0]
+		n, err := writeFD(c.fd, f)
+		if err != nil {
+			c.failLocked(err, "write")
+			break
+		}
+		c.outBytes -= n
+		if n < len(f) {
+			c.out[0], c.begun = f[n:], true
+			break
+		}
+		c.out, c.begun = dropFirst(c.out, 1), false
+	}
+	c.roomLocked()
+	c.mu.Unlock()
+	if had {
+		c.after()
+	}
+}
+
+// turnMessages is how many messages of one connection a worker runs while others wait.
+const turnMessages = 32
+
+// pump reads until the socket has no more. The caller owns the connection, and has lost it when pump returns. Quick: he must not run callbacks.
+func (c *Conn) pump(buf []byte, quick bool) {
+	for turns := 0; ; turns++ {
+		b := c.rest
+		c.rest = nil
+		if len(b) == 0 {
+			if c.isDead() {
+				c.shutDown()
+				return
+			}
+			n, err := unix.Read(int(c.fd), buf)
+			switch {
+			case n > 0:
+				b = buf[:n]
+			case errors.Is(err, syscall.EINTR):
+				continue
+			case errors.Is(err, syscall.EAGAIN):
+				if c.disown() {
+					return
+				}
+				continue
+			default:
+				if err == nil {
+					err = io.EOF
+				}
+				c.lost(err)
+				continue
+			}
+		}
+		if c.feed(b, quick) == fedHanded {
+			c.busy.Store(true)
+			c.hub.dispatch(c)
+			return
+		}
+		if turns >= turnMessages && (quick || c.hub.waits()) { // it is the turn of others
+			c.busy.Store(true)
+			c.hub.dispatch(c)
+			return
+		}
+	}
+}
+
+func (c *Conn) isDead() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dead
+}
+
+// shutDown closes the descriptor, which nobody else reads, and nobody writes to after it is -1.
+func (c *Conn) shutDown() {
+	c.mu.Lock()
+	fd := c.fd
+	c.fd = -1
+	_ = unix.Close(int(fd)) // which takes it out of the set: there is no other descriptor of it
+	c.mu.Unlock()
+	c.hub.poll.release()
+	c.end()
+}
+
+// waits reports whether a connection waits for a worker.
+func (h *hub) waits() bool {
+	h.runMu.Lock()
+	defer h.runMu.Unlock()
+	return len(h.line) > 0
+}

@@ -1,0 +1,191 @@
+package herzws
+
+import (
+	"bufio"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// portable is what a connection has that a goroutine reads.
+type portable struct {
+	nc   net.Conn
+	raw  syscall.RawConn // nil: writing may wait, and a goroutine does it
+	turn chan struct{}   // a worker gives the connection back to its reader
+}
+
+// smallRead is how much of a resting connection is read at once: a few control frames.
+const smallRead = 128
+
+// newPortable takes a connection; early is what was read of it already.
+func newPortable(h *hub, nc net.Conn) *Conn {
+	p := &portable{nc: nc, turn: make(chan struct{}, 1)}
+	switch nc := nc.(type) {
+	case *net.TCPConn:
+		p.raw, _ = nc.SyscallConn()
+	case *net.UnixConn:
+		p.raw, _ = nc.SyscallConn()
+	}
+	if !triesWrites {
+		p.raw = nil
+	}
+	return &Conn{hub: h, side: p, fd: -1}
+}
+
+// read is the goroutine of the connection. It has little on its stack, so that one that rests costs the smallest there is.
+func (c *Conn) read(early []byte) {
+	for len(early) > 0 && c.eat(early) {
+		early = c.rest
+		c.rest = nil
+	}
+	small := make([]byte, smallRead)
+	for {
+		n, err := c.side.nc.Read(small)
+		if n > 0 && !c.chew(small[:n]) {
+			break
+		}
+		if err != nil {
+			c.lost(err)
+			break
+		}
+		if (n == len(small) || c.in != nil) && !c.readMuch() {
+			break
+		}
+	}
+	_ = c.side.nc.Close() // it is over; what the peer should see was written or shut before
+	c.end()
+}
+
+// readMuch reads into a large buffer, as long as there is more than a little.
+func (c *Conn) readMuch() bool {
+	p := buffers.Get().(*[]byte)
+	defer putBuffer(p)
+	b := (*p)[:cap(*p)]
+	for {
+		n, err := c.side.nc.Read(b)
+		if n > 0 && !c.chew(b[:n]) {
+			return false
+		}
+		if err != nil {
+			c.lost(err)
+			return false
+		}
+		if n <= smallRead && c.in == nil {
+			return true
+		}
+	}
+}
+
+// chew deals with bytes until all are taken. False: nothing more is to be read.
+func (c *Conn) chew(b []byte) bool {
+	for c.eat(b) {
+		if b = c.rest; len(b) == 0 {
+			return true
+		}
+		c.rest = nil
+	}
+	return false
+}
+
+// eat deals with bytes up to the next message, and waits until its callback has returned. What is left is in rest.
+func (c *Conn) eat(b []byte) bool {
+	if c.feed(b, true) == fedHanded {
+		c.busy.Store(true)
+		c.hub.dispatch(c)
+		<-c.side.turn // the worker gives it back when the callback returns
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.dead
+}
+
+// flush is a goroutine that writes what waits, and ends when nothing does.
+func (c *Conn) flush() {
+	p := buffers.Get().(*[]byte)
+	defer putBuffer(p)
+	for {
+		b := c.chunk((*p)[:0])
+		if len(b) == 0 {
+			break
+		}
+		_, err := c.side.nc.Write(b) // the end of the connection ends it, and the sweep that of a connection whose peer takes nothing
+		c.mu.Lock()
+		c.outBytes -= len(b)
+		if err != nil {
+			c.failLocked(err, "write")
+		}
+		c.roomLocked()
+		c.mu.Unlock()
+		*p = b[:0]
+	}
+	c.after()
+}
+
+// chunk takes frames out of the queue. None: the flusher ends.
+func (c *Conn) chunk(b []byte) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for ; n < len(c.out) && !c.dead && (n == 0 || len(b)+len(c.out[n]) <= 64<<10); n++ {
+		b = append(b, c.out[n]...)
+	}
+	c.begun = false
+	c.out = dropFirst(c.out, n)
+	if n == 0 {
+		c.flushing = false
+		c.out = nil
+	}
+	return b
+}
+
+// dropFirst takes the first n frames out.
+func dropFirst(out [][]byte, n int) [][]byte {
+	clear(out[:n])
+	if n == len(out) {
+		return nil
+	}
+	return out[n:]
+}
+
+// tryWrite writes what the socket takes without waiting.
+func (p *portable) tryWrite(b []byte) (n int, err error) {
+	if p.raw == nil {
+		return 0, nil
+	}
+	t := tries.Get().(*try)
+	t.b = b
+	cerr := p.raw.Write(t.f)
+	n, err = t.n, t.err
+	t.b = nil
+	tries.Put(t)
+	if cerr != nil {
+		return 0, cerr
+	}
+	return n, err
+}
+
+// try is one write, with its function, so that a write allocates nothing.
+type try struct {
+	b   []byte
+	n   int
+	err error
+	f   func(fd uintptr) bool
+}
+
+var tries = sync.Pool{New: func() any {
+	t := new(try)
+	t.f = func(fd uintptr) bool {
+		t.n, t.err = writeFD(int32(fd), t.b) //nolint:gosec // a descriptor is small
+		return true                          // never wait
+	}
+	return t
+}}
+
+// leftover copies what a buffered reader has.
+func leftover(br *bufio.Reader) []byte {
+	if br == nil || br.Buffered() == 0 {
+		return nil
+	}
+	b, _ := br.Peek(br.Buffered())
+	return append([]byte(nil), b...)
+}
