@@ -13,7 +13,7 @@ import (
 
 // Change is one key whose value differs between two versions of a file.
 type Change struct {
-	Pool   string `json:"pool"`
+	Pool   string `json:"pool"`   // empty: the key is no pool's
 	Key    string `json:"key"`    // as in the file, such as guard.probeAfter; empty when the whole pool came or went
 	Before string `json:"before"` // as it stood in the file; empty: it did not. A secret is shown as [secret].
 	After  string `json:"after"`
@@ -27,6 +27,9 @@ func (c Change) String() string {
 			return fmt.Sprintf("pool %s was added", c.Pool)
 		}
 		return fmt.Sprintf("pool %s was removed", c.Pool)
+	}
+	if c.Pool == "" {
+		return fmt.Sprintf("%s: %s → %s", c.Key, orDefault(c.Before), orDefault(c.After))
 	}
 	return fmt.Sprintf("%s.%s: %s → %s", c.Pool, c.Key, orDefault(c.Before), orDefault(c.After))
 }
@@ -55,26 +58,36 @@ func Changes(before, after *Settings) []Change {
 			all = append(all, Change{Pool: a.Name, Before: a.from.path})
 		}
 	}
+	for _, c := range compared("", webFields, before.web.has, after.web.has, reflect.ValueOf(before.web.keys), reflect.ValueOf(after.web.keys)) {
+		c.Key = "websocket." + c.Key
+		all = append(all, c)
+	}
 	return all
 }
 
-func changed(a, b *poolFile, name string) (all []Change) {
-	compare := func(group string, fields []field, x, y reflect.Value) {
-		for _, f := range fields {
-			if f.sort() == nested || f.key == "name" {
-				continue
-			}
-			key := group + f.key
-			ea, ina := a.has[key]
-			eb, inb := b.has[key]
-			if ina == inb && x.Field(f.index).Equal(y.Field(f.index)) {
-				continue
-			}
-			all = append(all, Change{Pool: name, Key: key, Before: f.told(ea, ina), After: f.told(eb, inb), Live: !f.restart})
-		}
+func changed(a, b *poolFile, name string) []Change {
+	all := append(compared("", poolFields, a.has, b.has, reflect.ValueOf(a.keys), reflect.ValueOf(b.keys)),
+		compared("guard.", guardFields, a.has, b.has, reflect.ValueOf(a.keys.Guard), reflect.ValueOf(b.keys.Guard))...)
+	for i := range all {
+		all[i].Pool = name
 	}
-	compare("", poolFields, reflect.ValueOf(a.keys), reflect.ValueOf(b.keys))
-	compare("guard.", guardFields, reflect.ValueOf(a.keys.Guard), reflect.ValueOf(b.keys.Guard))
+	return all
+}
+
+// compared lists the keys of a group whose values differ.
+func compared(group string, fields []field, a, b map[string]entry, x, y reflect.Value) (all []Change) {
+	for _, f := range fields {
+		if f.sort() == nested || f.key == "name" {
+			continue
+		}
+		key := group + f.key
+		ea, ina := a[key]
+		eb, inb := b[key]
+		if ina == inb && x.Field(f.index).Equal(y.Field(f.index)) {
+			continue
+		}
+		all = append(all, Change{Key: key, Before: f.told(ea, ina), After: f.told(eb, inb), Live: !f.restart})
+	}
 	return all
 }
 

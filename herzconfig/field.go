@@ -42,6 +42,7 @@ var (
 	fileFields  = fieldsOf(reflect.TypeFor[fileKeys]())
 	poolFields  = fieldsOf(reflect.TypeFor[poolKeys]())
 	guardFields = fieldsOf(reflect.TypeFor[guardKeys]())
+	webFields   = fieldsOf(reflect.TypeFor[webSocketKeys]())
 )
 
 func keysOf(fields []field) []string {

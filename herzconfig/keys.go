@@ -23,6 +23,14 @@ type fileKeys struct {
 	Pool poolKeys `key:"pool"`
 	// Pools are pools by their names.
 	Pools map[string]poolKeys `key:"pools"`
+	// WebSocket is for the servers of package herzws.
+	WebSocket webSocketKeys `key:"websocket"`
+}
+
+// webSocketKeys are the keys of websocket.
+type webSocketKeys struct {
+	// EnableLegacyKeepAlive turns the older keep-alive on, by HTTP HEAD, in place of WebSockets: those that are open are closed with code 1012 when it is turned on.
+	EnableLegacyKeepAlive bool `key:"enableLegacyKeepAlive" default:"false"`
 }
 
 // poolKeys are the keys of a pool.

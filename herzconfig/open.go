@@ -60,6 +60,7 @@ func Open(c Config) (*Databases, error) {
 	if err = problems.Err(); err != nil {
 		return nil, errors.Join(err, d.closeAll())
 	}
+	w.c.tellWebSocket(w.Current())
 	if !d.quiet {
 		w.start()
 	}

@@ -55,8 +55,9 @@ func (c Parser) read(path, file string) ([]byte, Problems) {
 func (c Parser) Parse(file string, text []byte) (*Settings, Problems) {
 	r := c.reader(file, text)
 	var pools []*poolFile
+	web := new(webFile)
 	if root := r.tree(); root != nil {
-		pools = r.top(root)
+		pools = r.top(root, web)
 	}
 	for _, p := range pools {
 		r.rules(p)
@@ -65,7 +66,7 @@ func (c Parser) Parse(file string, text []byte) (*Settings, Problems) {
 	if len(r.problems.Errors()) > 0 {
 		return nil, r.problems
 	}
-	return settingsOf(file, pools), r.problems
+	return settingsOf(file, pools, web), r.problems
 }
 
 func (c Parser) reader(file string, text []byte) *reader {
@@ -122,7 +123,7 @@ type poolFile struct {
 }
 
 // top reads the top level.
-func (r *reader) top(root *yaml.Node) []*poolFile {
+func (r *reader) top(root *yaml.Node, web *webFile) []*poolFile {
 	root = behind(root)
 	if root.Kind != yaml.MappingNode {
 		r.fail(place(root), "", "the file has to be keys, beginning with %q or %q", "pool:", "pools:")
@@ -136,6 +137,8 @@ func (r *reader) top(root *yaml.Node) []*poolFile {
 			one = &p
 		case p.key == "pools":
 			many = &p
+		case p.key == "websocket":
+			r.webSocket(p, web)
 		case !strings.HasPrefix(p.key, "x-"):
 			strays = append(strays, p)
 		}
@@ -148,7 +151,7 @@ func (r *reader) top(root *yaml.Node) []*poolFile {
 	if many != nil {
 		all = append(all, r.named(*many)...)
 	}
-	if one == nil && many == nil && len(strays) == 0 {
+	if one == nil && many == nil && !web.there && len(strays) == 0 {
 		r.fail(place(root), "", "the file names no pool; begin with %q", "pool:")
 	}
 	r.names(all)
@@ -197,6 +200,8 @@ func (r *reader) indentation(p pair, keys []pair) {
 func (r *reader) strays(one *pair, strays []pair) {
 	for _, p := range strays {
 		switch {
+		case isWebKey(p):
+			r.fail(p.at, p.key, "%s is a key of websocket; indent it under a line with websocket:", p.key)
 		case !isPoolKey(p):
 			r.fail(p.at, p.key, "there is no key %s at the top of the file%s", p.key, meant(p.key, append(keysOf(fileFields), keysOf(poolFields)...)))
 		case one == nil:
@@ -305,12 +310,19 @@ func (r *reader) unknown(path, group string, p pair, known []field) {
 	key := join(path, p.key)
 	_, ofPool := fieldNamed(poolFields, p.key)
 	_, ofGuard := fieldNamed(guardFields, p.key)
+	inWeb := path == "websocket"
 	switch {
+	case ofPool && inWeb:
+		r.fail(p.at, key, "%s is a key of a pool, not of websocket; move it under pool:", p.key)
 	case ofPool:
 		r.fail(p.at, key, "%s is a key of the pool, not of guard; indent it as far as guard", p.key)
-	case ofGuard:
+	case ofGuard && !inWeb:
 		r.fail(p.at, key, "%s is a key of guard; indent it under a line with guard:", p.key)
-	case p.key == "pool" || p.key == "pools":
+	case inWeb:
+		r.fail(p.at, key, "there is no key %s of websocket%s", p.key, meant(p.key, keysOf(known)))
+	case isWebKey(p):
+		r.fail(p.at, key, "%s is a key of websocket; write it under a line with websocket: at the top of the file", p.key)
+	case p.key == "pool" || p.key == "pools" || p.key == "websocket":
 		r.fail(p.at, key, "%s belongs at the top of the file, not under a pool; move it to the left", p.key)
 	case group != "":
 		r.fail(p.at, key, "there is no key %s of guard%s", p.key, meant(p.key, keysOf(known)))

@@ -106,7 +106,7 @@ func fileSchema(comments map[string]string) object {
 		{"$schema", "https://json-schema.org/draft/2020-12/schema"},
 		{"title", "herz-config.yaml"},
 		{"type", "object"},
-		{"anyOf", []any{object{{"required", []string{"pool"}}}, object{{"required", []string{"pools"}}}}},
+		{"anyOf", []any{object{{"required", []string{"pool"}}}, object{{"required", []string{"pools"}}}, object{{"required", []string{"websocket"}}}}},
 		{"properties", object{
 			{"pool", object{{"description", strings.Replace(comments["fileKeys.Pool"], "Pool", "pool", 1)}, {"$ref", "#/$defs/pool"}}},
 			{"pools", object{
@@ -115,6 +115,7 @@ func fileSchema(comments map[string]string) object {
 				{"minProperties", 1},
 				{"additionalProperties", unnamed},
 			}},
+			{"websocket", object{{"description", strings.Replace(comments["fileKeys.WebSocket"], "WebSocket", "websocket", 1)}, {"$ref", "#/$defs/websocket"}}},
 		}},
 		{"patternProperties", object{{"^x-", true}}},
 		{"additionalProperties", false},
@@ -126,6 +127,7 @@ func fileSchema(comments map[string]string) object {
 			}},
 			{"pool", structSchema(reflect.TypeFor[poolKeys](), poolFields, comments, modes())},
 			{"guard", structSchema(reflect.TypeFor[guardKeys](), guardFields, comments, nil)},
+			{"websocket", structSchema(reflect.TypeFor[webSocketKeys](), webFields, comments, nil)},
 		}},
 	}
 }
@@ -239,7 +241,7 @@ func TestEveryDefaultThatIsAValueIsOneThatTheKeyTakes(t *testing.T) {
 		"validationQuery": true, "name": true, "maxIdle": true, "maxUses": true, "maxLifetimeJitter": true, "leakAfter": true, "driver": true, "dsn": true,
 		"minIdle": false, "keepWarm": false,
 	}
-	for _, f := range append(append([]field(nil), poolFields...), guardFields...) {
+	for _, f := range append(append(append([]field(nil), poolFields...), guardFields...), webFields...) {
 		if f.sort() == nested || prose[f.key] {
 			continue
 		}

@@ -46,6 +46,7 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 type Settings struct {
 	file  string
 	pools []Pool
+	web   *webFile
 }
 
 // Pool is what a file says about one pool.
@@ -65,8 +66,8 @@ type Pool struct {
 	from *poolFile
 }
 
-func settingsOf(file string, pools []*poolFile) *Settings {
-	s := &Settings{file: file}
+func settingsOf(file string, pools []*poolFile, web *webFile) *Settings {
+	s := &Settings{file: file, web: web}
 	for _, p := range pools {
 		k := &p.keys
 		one := Pool{

@@ -84,7 +84,7 @@ type Watcher struct {
 	telling sync.Mutex
 
 	// mu guards seen. It is held by whoever reloads, for as long as that takes: two reloads never overlap. No log is written and no function of the user
-	// but apply is called under it.
+	// but apply and Config.EnableLegacyKeepAlive is called under it.
 	mu   sync.Mutex
 	seen []byte // the text that was read last; nil when it could not be read
 }
@@ -98,6 +98,7 @@ func Watch(c Config, apply func(before, after *Settings) error) (*Watcher, error
 	if err != nil {
 		return nil, err
 	}
+	c.tellWebSocket(w.Current())
 	w.start()
 	return w, nil
 }
@@ -302,6 +303,7 @@ func (w *Watcher) reload() Reload {
 	switch {
 	case r.Err == nil:
 		w.current.Store(s)
+		w.c.tellWebSocket(s)
 	case errors.As(r.Err, &restart):
 		r.Outcome = NeedsRestart
 	default:

@@ -10,7 +10,7 @@ import (
 // the whole setting is one immutable value that is replaced, and each connection keeps the mode of its handshake. Servers that use it drain what has
 // the wrong mode.
 //
-// herzconfig sets it from the key websocket.enableLegacyKeepAlive.
+// A file sets it by the key websocket.enableLegacyKeepAlive and herzconfig.Config.EnableLegacyKeepAlive.
 type Switch struct {
 	state atomic.Pointer[settings]
 

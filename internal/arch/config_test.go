@@ -13,7 +13,7 @@ func TestGeneratedConfigKeys(t *testing.T) {
 	schema := []byte(read(t, "herzconfig/schema.json"))
 	same(t, "docs/herz-config.schema.json", schema)
 	page := read(t, "docs/config.md")
-	for _, def := range []string{"pool", "guard"} {
+	for _, def := range []string{"pool", "guard", "websocket"} {
 		before, rest, begins := strings.Cut(page, "<!-- keys of "+def+": made by make generate -->\n")
 		_, after, ends := strings.Cut(rest, "<!-- end -->\n")
 		if !begins || !ends {
