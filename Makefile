@@ -83,6 +83,9 @@ bench-idle: ## What ten thousand idle connections cost, in 11 minutes (docs/benc
 bench-http: ## herzhttp beside net/http and other clients: cost, losses, silence, in five minutes (docs/bench.md)
 	@go run ./bench/http --out bench/results
 
+bench-ws: ## What 9,500 idle WebSockets cost a server, in four minutes (docs/bench.md)
+	@go run ./bench/ws --out bench/results
+
 mutate: ## Break pool and conn in one place at a time: a test has to fail each time (an hour; docs/mutation.md)
 	@go run ./internal/mutate -resume .mutants.json
 
@@ -114,4 +117,4 @@ $(LINT): tools/go.mod tools/go.sum
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick bench-sql bench-grpc bench-signals bench-idle bench-http faults soak mutate tidy setup rename clean help
+.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick bench-sql bench-grpc bench-signals bench-idle bench-http bench-ws faults soak mutate tidy setup rename clean help

@@ -33,7 +33,8 @@ type Config struct {
 	Settle time.Duration
 	// Poll is how often the file is read without a sign that it has changed, for file systems that do not tell. 0: 30 s. Negative: never.
 	Poll time.Duration
-	// EnableLegacyKeepAlive is told what the file says for websocket.enableLegacyKeepAlive: once at the start, and again with each version that is put in force. Give
+	// EnableLegacyKeepAlive is told what the file says for websocket.enableLegacyKeepAlive: once at the start, and again with each version that is put
+	// in force. Give
 	// it the method SetEnableLegacyKeepAlive of a herzws.Switch. It must call neither Close nor Reload. Nil: nobody is told.
 	EnableLegacyKeepAlive func(on bool)
 

@@ -29,7 +29,8 @@ type fileKeys struct {
 
 // webSocketKeys are the keys of websocket.
 type webSocketKeys struct {
-	// EnableLegacyKeepAlive turns the older keep-alive on, by HTTP HEAD, in place of WebSockets: those that are open are closed with code 1012 when it is turned on.
+	// EnableLegacyKeepAlive turns the older keep-alive on, by HTTP HEAD, in place of WebSockets: those that are open are closed with code 1012 when it
+	// is turned on.
 	EnableLegacyKeepAlive bool `key:"enableLegacyKeepAlive" default:"false"`
 }
 

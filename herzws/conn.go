@@ -220,7 +220,11 @@ func (c *Conn) dropLocked(n int) bool {
 
 // Close begins to end the connection: what was accepted is written, then the Close frame, and the peer has Config.CloseTimeout to answer with its
 // own. It does not wait for that; OnClose tells. A second call does nothing. A reason of more than 123 bytes is cut (RFC 6455, section 5.5).
+// A code that may not be sent (section 7.4) is sent as 1000, and CodeNone as no code.
 func (c *Conn) Close(code Code, reason string) {
+	if code != CodeNone && closeBodyError(2, ws.StatusCode(code), "") != nil {
+		code = CodeNormal
+	}
 	c.begin(code, reason, conn.Drained)
 }
 
@@ -386,8 +390,13 @@ func (c *Conn) shutWrite() {
 		shutFD(c.fd)
 		return
 	}
-	if half, ok := c.side.nc.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // of TLS it writes an alert, with a deadline of its own
+	half, ok := c.side.nc.(interface{ CloseWrite() error })
+	switch {
+	case !ok || c.dead: // the close that follows says goodbye by itself
+	case c.side.raw == nil:
+		go func() { _ = half.CloseWrite() }() // of TLS it writes an alert, for which it takes five seconds at most
+	default:
+		_ = half.CloseWrite() // the peer may have ended it already
 	}
 }
 

@@ -24,6 +24,9 @@ type poller struct {
 // edges are what a connection is told of: edge-triggered, so that nothing has to be armed again. Its owner reads until the socket has no more.
 const edges = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff
 
+// ended are the signs that the peer ends the stream.
+const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+
 // hold takes a share of the set, which makes it if need be.
 func (p *poller) hold(h *hub) (syscall.RawConn, error) {
 	p.mu.Lock()
@@ -95,7 +98,7 @@ func (c *Conn) watch(early []byte) {
 	}
 	c.rest = early
 	p := buffers.Get().(*[]byte)
-	c.pump((*p)[:cap(*p)], true)
+	c.pump((*p)[:cap(*p)], true, true)
 	putBuffer(p)
 }
 
@@ -122,7 +125,7 @@ func (h *hub) wait(set syscall.RawConn) {
 				c.writable()
 			}
 			if ev.Events&^uint32(unix.EPOLLOUT) != 0 && c.own() {
-				c.pump(buf, true)
+				c.pump(buf, true, ev.Events&ended != 0)
 			}
 		}
 	}
@@ -191,9 +194,10 @@ func (c *Conn) writable() {
 // turnMessages is how many messages of one connection a worker runs while others wait.
 const turnMessages = 32
 
-// pump reads until the socket has no more. The caller owns the connection, and has lost it when pump returns. Quick: he must not run callbacks.
-func (c *Conn) pump(buf []byte, quick bool) {
-	for turns := 0; ; turns++ {
+// pump reads until the socket has no more. The caller owns the connection, and has lost it when pump returns. Quick: he must not run callbacks. All: it is not known
+// that a read that does not fill the buffer was the last: the peer may have ended the stream behind what is read, and there is no second edge for that (epoll(7), question 9).
+func (c *Conn) pump(buf []byte, quick, all bool) {
+	for turns, drained := 0, false; ; turns++ {
 		b := c.rest
 		c.rest = nil
 		if len(b) == 0 {
@@ -201,7 +205,14 @@ func (c *Conn) pump(buf []byte, quick bool) {
 				c.shutDown()
 				return
 			}
+			if drained {
+				if c.disown() {
+					return
+				}
+				all = true // what has happened meanwhile is not known
+			}
 			n, err := unix.Read(int(c.fd), buf)
+			drained = n > 0 && n < len(buf) && !all
 			switch {
 			case n > 0:
 				b = buf[:n]

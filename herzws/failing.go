@@ -56,6 +56,7 @@ type FailingPeer struct {
 const (
 	mostFailing    = 4096 // peers that are kept account of
 	longestFailing = time.Hour
+	mostShaking    = 1 << 16 // TLS handshakes under way
 )
 
 // account is that of one peer.
@@ -202,7 +203,7 @@ func (s *Server) TLSConfig(cfg *tls.Config) *tls.Config {
 	next := own.GetConfigForClient
 	own.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		f.mu.Lock()
-		if f.shaking == nil {
+		if f.shaking == nil || len(f.shaking) >= mostShaking { // past that the hook ConnState is missing
 			f.shaking = map[net.Conn]bool{}
 		}
 		f.shaking[hello.Conn] = true

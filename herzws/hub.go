@@ -36,6 +36,7 @@ type hub struct {
 	alsoAt   time.Duration
 	wake     chan struct{} // closed to have the sweep look at the clock
 	nextLook time.Duration
+	hurry    bool          // somebody asked for an early look
 	emptied  chan struct{} // closed when no connection is left; nil: nobody waits
 
 	// runMu guards the line of connections that wait for a callback, and how many workers there are. Nothing is called under it.
@@ -137,7 +138,7 @@ func (h *hub) look(c *Conn, due time.Duration) {
 	if int(c.slot) >= len(h.conns) || h.conns[c.slot] != c || h.due[c.slot] <= due {
 		return
 	}
-	h.due[c.slot] = due
+	h.due[c.slot], h.hurry = due, h.hurry || due < h.nextLook
 	h.sweepLocked(due)
 }
 
@@ -178,7 +179,7 @@ func (h *hub) sweepLocked(due time.Duration) {
 
 // tick is the least time between two looks at the table: many connections are looked at together.
 func (h *hub) tick() time.Duration {
-	return min(max(h.interval/1024, 2*time.Millisecond), 25*time.Millisecond)
+	return min(max(h.interval/256, 2*time.Millisecond), 100*time.Millisecond)
 }
 
 // sweep is the one goroutine that moves read deadlines. It ends when no connection is left.
@@ -235,7 +236,11 @@ func (h *hub) plan() (wait time.Duration, wake <-chan struct{}, over bool) {
 	if h.also != nil {
 		next = min(next, max(h.alsoAt, now))
 	}
-	h.nextLook = max(next, now+h.tick())
+	tick := h.tick()
+	if h.hurry {
+		tick, h.hurry = 2*time.Millisecond, false
+	}
+	h.nextLook = max(next, now+tick)
 	return h.nextLook - now, h.wake, false
 }
 

@@ -11,6 +11,6 @@ func newEpoll(*hub, net.Conn) *Conn { return nil }
 
 func (c *Conn) watch([]byte) {}
 
-func (c *Conn) pump([]byte, bool) {}
+func (c *Conn) pump([]byte, bool, bool) {}
 
 func (c *Conn) poke() {}

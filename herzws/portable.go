@@ -11,15 +11,15 @@ import (
 type portable struct {
 	nc   net.Conn
 	raw  syscall.RawConn // nil: writing may wait, and a goroutine does it
-	turn chan struct{}   // a worker gives the connection back to its reader
+	turn chan struct{}   // a worker gives the connection back to its reader; nil: no message has come yet
 }
 
 // smallRead is how much of a resting connection is read at once: a few control frames.
-const smallRead = 128
+const smallRead = 64
 
 // newPortable takes a connection; early is what was read of it already.
 func newPortable(h *hub, nc net.Conn) *Conn {
-	p := &portable{nc: nc, turn: make(chan struct{}, 1)}
+	p := &portable{nc: nc}
 	switch nc := nc.(type) {
 	case *net.TCPConn:
 		p.raw, _ = nc.SyscallConn()
@@ -91,6 +91,9 @@ func (c *Conn) chew(b []byte) bool {
 func (c *Conn) eat(b []byte) bool {
 	if c.feed(b, true) == fedHanded {
 		c.busy.Store(true)
+		if c.side.turn == nil {
+			c.side.turn = make(chan struct{}, 1)
+		}
 		c.hub.dispatch(c)
 		<-c.side.turn // the worker gives it back when the callback returns
 	}

@@ -236,7 +236,7 @@ func (c *Conn) run() {
 		return
 	}
 	p := buffers.Get().(*[]byte)
-	c.pump((*p)[:cap(*p)], false)
+	c.pump((*p)[:cap(*p)], false, true)
 	putBuffer(p)
 }
 

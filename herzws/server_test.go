@@ -378,3 +378,19 @@ func TestTLSConnectionIsPortable(t *testing.T) {
 	p.write(frame(ws.OpClose, closing(1000, "")))
 	p.expect("close 1000", "end")
 }
+
+// A code that must not stand on the wire does not, whatever the program asks for.
+func TestCloseCodeThatMayNotBeSentIsNotSent(t *testing.T) {
+	onEach(t, func(t *testing.T, e herzws.Engine) {
+		s, addr := serve(t, herzws.Config{Engine: e, Logger: quiet()})
+		for code, want := range map[herzws.Code]string{1006: "close 1000", 0: "close 1000", 5000: "close 1000", herzws.CodeNone: "close", 4001: "close 4001"} {
+			p := open(t, addr)
+			eventually(t, "the connection", func() bool { return s.Stats().Conns == 1 })
+			s.Conns()[0].Close(code, strings.Repeat("€", 100)) // and the reason is cut between characters
+			p.expect(want)
+			p.write(frame(ws.OpClose, ""))
+			p.expect("end")
+			eventually(t, "its end", func() bool { return s.Stats().Conns == 0 })
+		}
+	})
+}

@@ -33,6 +33,7 @@ missing() {
 	{ have mariadbd && have mariadb-install-db; } || echo "mariadb-server: MariaDB server"
 	have_postgres || echo "postgresql: PostgreSQL server"
 	have redis-server || echo "redis-server: Redis server"
+	have curl || echo "curl: curl, a client of the legacy keep-alive"
 	have haproxy || echo "haproxy: HAProxy, which ends idle connections"
 	have nginx || echo "nginx-light: nginx, a balancer that makes no health checks"
 	have pgbouncer || echo "pgbouncer: PgBouncer, a pooler before PostgreSQL"
