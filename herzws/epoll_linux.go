@@ -194,8 +194,9 @@ func (c *Conn) writable() {
 // turnMessages is how many messages of one connection a worker runs while others wait.
 const turnMessages = 32
 
-// pump reads until the socket has no more. The caller owns the connection, and has lost it when pump returns. Quick: he must not run callbacks. All: it is not known
-// that a read that does not fill the buffer was the last: the peer may have ended the stream behind what is read, and there is no second edge for that (epoll(7), question 9).
+// pump reads until the socket has no more. The caller owns the connection, and has lost it when pump returns. Quick: he must not run callbacks. All:
+// it is not known that a read that does not fill the buffer was the last: the peer may have ended the stream behind what is read, and there is no
+// second edge for that (epoll(7), question 9).
 func (c *Conn) pump(buf []byte, quick, all bool) {
 	for turns, drained := 0, false; ; turns++ {
 		b := c.rest

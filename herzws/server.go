@@ -121,7 +121,8 @@ func (s *Server) Stats() Stats {
 		Conns: s.hub.len(), Legacy: int(s.legacy.Load()), Opened: h.opened.Load(), Closed: h.closed.Load(), Received: h.received.Load(), Sent: h.sent.Load(),
 		Dropped: h.dropped.Load(), Slow: h.slow.Load(), Pings: h.pings.Load(), Timeouts: h.timeouts.Load(), MidFrame: h.midFrame.Load(),
 		Violations: h.violations.Load(),
-		Drained:    h.drained.Load(), Refused: c.refused.Load(), BadHandshakes: c.badHandshakes.Load(), BadOrigins: c.badOrigins.Load(), TLSFailed: c.tlsFailed.Load(),
+		Drained:    h.drained.Load(), Refused: c.refused.Load(), BadHandshakes: c.badHandshakes.Load(), BadOrigins: c.badOrigins.Load(),
+		TLSFailed:  c.tlsFailed.Load(),
 		Heartbeats: c.heartbeats.Load(), LegacyOffered: c.legacyOffered.Load(), LegacyExpired: c.expired.Load(), FailingOffered: c.demoted.Load(),
 		FailingProbes: c.probes.Load(), FailingBack: c.probedBack.Load(),
 	}

@@ -122,7 +122,8 @@ func (r *report) table() string {
 	fmt.Fprintf(&b, "# What %d idle WebSockets cost a server\n\n%s\n\n%d rounds, windows of %v, in random order within a round.\n\n", r.Connections, &r.Machine,
 		r.Rounds, r.Window)
 	record.Targets(&b, r.Verdict, "rounds")
-	b.WriteString("\n## All rows\n\n| server | KiB a connection | the same, free pages not given back | µs a heartbeat | heartbeats | goroutines |\n|---|--:|--:|--:|--:|--:|\n")
+	b.WriteString("\n## All rows\n\n" +
+		"| server | KiB a connection | the same, free pages not given back | µs a heartbeat | heartbeats | goroutines |\n|---|--:|--:|--:|--:|--:|\n")
 	for _, s := range r.Series {
 		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.1f | %.0f | %.0f |\n", s.Subject, record.Median(s.Bytes)/1024, record.Median(s.Loose)/1024,
 			record.Median(s.Micros), record.Median(s.Beats), record.Median(s.Goroutines))

@@ -119,7 +119,8 @@ func serveAs(name string, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("there is no subject %q", name)
 	}
 	ws := &herzws.Server{Config: herzws.Config{
-		Engine: s.engine, Logger: slog.New(slog.DiscardHandler), Limits: herzws.Limits{Conns: 1 << 20}, Heartbeat: herzws.Heartbeat{Interval: interval, Grace: stepTime},
+		Engine: s.engine, Logger: slog.New(slog.DiscardHandler), Limits: herzws.Limits{Conns: 1 << 20},
+		Heartbeat: herzws.Heartbeat{Interval: interval, Grace: stepTime},
 	}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

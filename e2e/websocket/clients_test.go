@@ -30,7 +30,9 @@ func echo(t *testing.T) (*herzws.Server, string) {
 	t.Helper()
 	s := &herzws.Server{Config: herzws.Config{
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Heartbeat: beat, Spread: -1,
-		OnMessage: func(c *herzws.Conn, kind herzws.Kind, payload []byte) { _ = c.Send(context.Background(), kind, payload) },
+		OnMessage: func(c *herzws.Conn, kind herzws.Kind, payload []byte) {
+			_ = c.Send(context.Background(), kind, payload)
+		},
 	}}
 	web := httptest.NewServer(s)
 	t.Cleanup(func() {
@@ -126,7 +128,9 @@ func TestGorillaClientIsGuardedAndSupervised(t *testing.T) {
 		}
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- herzws.Supervise(ctx, ping, herzws.Heartbeat{Interval: 20 * time.Millisecond, Grace: time.Second}) }()
+	go func() {
+		ended <- herzws.Supervise(ctx, ping, herzws.Heartbeat{Interval: 20 * time.Millisecond, Grace: time.Second})
+	}()
 	s.Conns()[0].Close(herzws.CodeServiceRestart, "come again")
 	if err := <-read; !gorilla.IsCloseError(err, gorilla.CloseServiceRestart) {
 		t.Errorf("it was closed by %v", err)
