@@ -38,6 +38,12 @@ func newRemote(t *testing.T, http2 bool) *remote {
 	r.port = l.Addr().(*net.TCPAddr).Port
 	r.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		_, _ = io.Copy(io.Discard, req.Body)
+		if req.URL.Path == "/events" {
+			_, _ = io.WriteString(w, "begin")
+			_ = http.NewResponseController(w).Flush()
+			<-req.Context().Done()
+			return
+		}
 		if req.Method == http.MethodPost {
 			r.executed.Add(1)
 			if r.slow.Load() {
@@ -136,6 +142,47 @@ func TestHTTPRequestsLeaveABlackHoleInTime(t *testing.T) {
 			}
 			if n := r.executed.Load(); n != 2 {
 				t.Errorf("%d POSTs were executed, and two arrived", n)
+			}
+		})
+	}
+}
+
+// A reader of events hears nothing for a long time, and that is no answer to the question whether there is somebody.
+func TestHTTPStreamThatOnlyListensLeavesABlackHoleInTime(t *testing.T) {
+	for name, http2 := range map[string]bool{"HTTP1": false, "HTTP2": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRemote(t, http2)
+			tr, err := herzhttp.New(herzhttp.Config{Base: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}) //nolint:gosec // our own server
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = tr.Close() }()
+			resp, err := (&http.Client{Transport: tr}).Get(r.URL + "/events") //nolint:bodyclose // it is, below
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if _, err := io.ReadFull(resp.Body, make([]byte, len("begin"))); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() {
+				_, err := resp.Body.Read(make([]byte, 1))
+				ended <- err
+			}()
+			select { // for longer than a reader in the middle of an answer is believed without the adapter's word
+			case err := <-ended:
+				t.Fatalf("a live stream ended: %v", err)
+			case <-time.NewTimer(2*guard.DefaultHeartbeatTimeout + 500*time.Millisecond).C:
+			}
+			r.hole(t)
+			began := time.Now()
+			if err := <-ended; err == nil {
+				t.Error("a byte came out of a black hole")
+			}
+			if took := time.Since(began); took > httpMost {
+				t.Errorf("it ended after %v", took)
 			}
 		})
 	}

@@ -15,14 +15,15 @@ import (
 
 // dial makes one connection to the host.
 func (h *host) dial(ctx context.Context) (*link, error) {
-	watch := &dialWatch{}
-	ctx, capture := guard.WithCapture(httptrace.WithClientTrace(withHost(ctx, h), watch.trace()))
+	watch, what := &dialWatch{}, &errand{host: h}
+	ctx, capture := guard.WithCapture(httptrace.WithClientTrace(withErrand(ctx, what), watch.trace()))
 	cc, err := h.of.base.NewClientConn(ctx, h.scheme, h.address)
 	d := watch.result()
 	d.Host, d.Err = h.address, err
 	l := &link{cc: cc, of: h, http2: d.HTTP2 || h.scheme == "http" && h.of.unencryptedHTTP2}
 	d.HTTP2 = l.http2 && err == nil
 	if err == nil {
+		what.link.Store(l)
 		if l.guard = capture.Conn(); l.guard != nil {
 			d.Conn, d.Remote = l.guard.ID(), l.guard.RemoteAddr().String()
 		}
@@ -124,7 +125,7 @@ func newBase(cfg Config) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return guard.WrapContext(ctx, nc, cfg.Guard).Surface(), nil
+			return guard.WrapContext(ctx, nc, optionsFor(ctx, cfg.Guard)).Surface(), nil
 		}
 	} else {
 		base.DialContext = newSpreader(cfg.Guard).dial

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"herz.example/herz/guard"
@@ -20,11 +21,30 @@ type spreader struct {
 	net   *net.Resolver
 }
 
-type hostContextKey struct{}
+type errandContextKey struct{}
 
-// withHost tells a dial below net/http for which host it is.
-func withHost(ctx context.Context, h *host) context.Context {
-	return context.WithValue(ctx, hostContextKey{}, h)
+// errand is what a dial below net/http is for.
+type errand struct {
+	host *host
+	link atomic.Pointer[link] // what came of it; nil: nothing yet
+}
+
+// awaited reports whether a request waits on the connection: over HTTP/2 the bytes do not tell.
+func (e *errand) awaited() bool {
+	l := e.link.Load()
+	return l == nil || l.live.Load() > 0
+}
+
+func withErrand(ctx context.Context, e *errand) context.Context {
+	return context.WithValue(ctx, errandContextKey{}, e)
+}
+
+// optionsFor are the options of the guard of a connection that is dialled under ctx.
+func optionsFor(ctx context.Context, o guard.Options) guard.Options {
+	if e, ok := ctx.Value(errandContextKey{}).(*errand); ok && o.Awaited == nil {
+		o.Awaited = e.awaited
+	}
+	return o
 }
 
 func newSpreader(o guard.Options) *spreader {
@@ -37,9 +57,9 @@ func newSpreader(o guard.Options) *spreader {
 
 // dial is a DialContext.
 func (s *spreader) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	dialer := &guard.Dialer{Options: s.guard}
+	dialer := &guard.Dialer{Options: optionsFor(ctx, s.guard)}
 	name, port, err := net.SplitHostPort(addr)
-	h, known := ctx.Value(hostContextKey{}).(*host)
+	e, known := ctx.Value(errandContextKey{}).(*errand)
 	if _, ip := netip.ParseAddr(name); err != nil || ip == nil || !known || network != "tcp" {
 		return dialer.DialContext(ctx, network, addr)
 	}
@@ -47,7 +67,7 @@ func (s *spreader) dial(ctx context.Context, network, addr string) (net.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	list := inOrder(found, h.connections())
+	list := inOrder(found, e.host.connections())
 	var errs []error
 	for i, a := range list {
 		nc, err := s.one(ctx, dialer, net.JoinHostPort(a.String(), port), len(list)-i)
