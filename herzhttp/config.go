@@ -91,7 +91,8 @@ type Try struct {
 	FirstByte time.Duration // from the request to the head of its answer, or to the error
 	Status    int           // of the answer; 0 when there was none
 	Repeats   bool          // it failed and is tried once more
-	Err       error         // nil when an answer began
+	Unsent    bool          // it failed, and it is proved that the server has not acted on it
+	Err       error         // nil when an answer began; of the last try what the caller gets, such as an [*AmbiguousError]
 }
 
 func (c Config) withDefaults() (Config, error) {

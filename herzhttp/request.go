@@ -82,6 +82,7 @@ func (r *request) borrow() (pool.Lease[*link], error) {
 		lease, l, err = h.borrow(ctx)
 	}
 	if err != nil {
+		r.waited, r.reused = time.Duration(clock()-asked), false
 		if ctx.Err() != nil && context.Cause(ctx) != nil {
 			err = &waitError{err, context.Cause(ctx)}
 		}
@@ -141,6 +142,7 @@ func (r *request) told(status int, repeats bool, err error) {
 		return
 	}
 	t := Try{Host: r.host.address, Method: methodOf(r.req), Reused: r.reused, Waited: r.waited, Status: status, Repeats: repeats, Err: err}
+	t.Unsent = err != nil && r.fate == undelivered
 	if l := r.link; l != nil {
 		t.HTTP2, t.FirstByte = l.http2, time.Duration(clock()-r.began)
 		if l.guard != nil {

@@ -79,11 +79,15 @@ func (r *request) fateOf(err error) fate {
 	}
 }
 
-// again decides whether the request is sent once more, and gets it ready.
-func (r *request) again(err error) bool {
-	repeats := r.repeatable()
-	r.told(0, repeats, err)
-	return repeats
+// again decides whether the request is sent once more, and gets it ready. Else it gives the error for the caller.
+func (r *request) again(err error) error {
+	if r.repeatable() {
+		r.told(0, true, err)
+		return nil
+	}
+	err = r.failed(err)
+	r.told(0, false, err)
+	return err
 }
 
 func (r *request) repeatable() bool {

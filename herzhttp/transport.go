@@ -81,8 +81,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil {
 			return resp, nil
 		}
-		if !r.again(err) {
-			return nil, r.failed(err)
+		if err = r.again(err); err != nil {
+			return nil, err
 		}
 	}
 }

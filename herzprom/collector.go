@@ -86,7 +86,7 @@ func labels(m signal.Metric) []string {
 }
 
 // Bind gives the observer for one pool. It is called by the pool.
-func (c *Collector) Bind(src pool.Source) pool.Observer { return c.add(src) }
+func (c *Collector) Bind(src pool.Source) pool.Observer { return c.add(newMeter(c, src)) }
 
 // Observe does nothing: each pool has an observer of its own, see Bind.
 func (c *Collector) Observe(pool.Event) {}
@@ -94,12 +94,11 @@ func (c *Collector) Observe(pool.Event) {}
 // Add exports a source that has another observer, or a database that Herz did not open: its numbers, without times. remove takes it off again and may
 // be called more than once.
 func (c *Collector) Add(src pool.Source) (remove func()) {
-	m := c.add(src)
+	m := c.add(newMeter(c, src))
 	return func() { c.forget(m) }
 }
 
-func (c *Collector) add(src pool.Source) *meter {
-	m := newMeter(c, src)
+func (c *Collector) add(m *meter) *meter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.meters = append(c.meters, m)

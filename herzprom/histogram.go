@@ -9,9 +9,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// histogram counts times. It is written by loans, so that it is no more than a few atomic numbers.
+// histogram counts times, or things. It is written by loans, so that it is no more than a few atomic numbers.
 type histogram struct {
 	bounds    []int64 // upper ends, in nanoseconds, ascending
+	per       float64 // how many of that make one of what is shown
 	counts    []atomic.Uint64
 	sum       atomic.Int64 // nanoseconds
 	exemplars []atomic.Pointer[prometheus.Exemplar]
@@ -19,7 +20,7 @@ type histogram struct {
 
 func newHistogram(bounds []int64) *histogram {
 	n := len(bounds) + 1
-	return &histogram{bounds: bounds, counts: make([]atomic.Uint64, n), exemplars: make([]atomic.Pointer[prometheus.Exemplar], n)}
+	return &histogram{bounds: bounds, per: float64(time.Second), counts: make([]atomic.Uint64, n), exemplars: make([]atomic.Pointer[prometheus.Exemplar], n)}
 }
 
 // observe counts d and tells in which bucket it lies.
@@ -43,6 +44,7 @@ func (h *histogram) remember(ctx context.Context, bucket int, d time.Duration, l
 // reading is what a histogram shows at a scrape. Several can be added.
 type reading struct {
 	bounds    []int64
+	per       float64
 	counts    []uint64
 	sum       int64
 	exemplars []*prometheus.Exemplar
@@ -52,6 +54,7 @@ func (r *reading) add(h *histogram) {
 	if r.counts == nil {
 		r.counts, r.exemplars = make([]uint64, len(h.counts)), make([]*prometheus.Exemplar, len(h.counts))
 	}
+	r.per = h.per
 	r.sum += h.sum.Load()
 	for i := range h.counts {
 		r.counts[i] += h.counts[i].Load()
@@ -62,15 +65,15 @@ func (r *reading) add(h *histogram) {
 }
 
 // metric turns it into what Prometheus wants: counts up to each bound, seconds.
-func (r *reading) metric(desc *prometheus.Desc, pool string) prometheus.Metric {
+func (r *reading) metric(desc *prometheus.Desc, labels ...string) prometheus.Metric {
 	buckets, total := make(map[float64]uint64, len(r.bounds)), uint64(0)
 	for i, n := range r.counts {
 		total += n
 		if i < len(r.bounds) {
-			buckets[time.Duration(r.bounds[i]).Seconds()] = total
+			buckets[float64(r.bounds[i])/r.per] = total
 		}
 	}
-	m := prometheus.MustNewConstHistogram(desc, total, time.Duration(r.sum).Seconds(), buckets, pool)
+	m := prometheus.MustNewConstHistogram(desc, total, float64(r.sum)/r.per, buckets, labels...)
 	var shown []prometheus.Exemplar
 	for _, e := range r.exemplars {
 		if e != nil {

@@ -15,6 +15,7 @@ type meter struct {
 	owner  *Collector
 	src    pool.Source
 	labels func(context.Context) prometheus.Labels // nil: no exemplars
+	own    bool                                    // only metrics with names of our own: it is no pool of a database
 
 	wait, use, create, rtt, idleAtDeath *histogram
 	tally                               signal.Tally

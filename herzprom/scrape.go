@@ -17,8 +17,15 @@ type timed struct{ pool, metric string }
 
 // read adds one pool.
 func (s *scrape) read(m *meter) {
-	s.numbers.Read(m.src, &m.tally)
+	if m.own {
+		s.numbers.ReadOwn(m.src, &m.tally)
+	} else {
+		s.numbers.Read(m.src, &m.tally)
+	}
 	for name, h := range m.times() {
+		if m.own && !signal.Own(name) {
+			continue
+		}
 		at := timed{m.src.Name(), name}
 		if s.times[at] == nil {
 			s.times[at] = &reading{bounds: h.bounds}

@@ -43,7 +43,7 @@ func (p *Pool[T]) bury(e *entry[T], w conn.Word, cause conn.Cause, err error) bo
 	}
 	p.mu.Unlock()
 	p.emit(Event{
-		Kind: ConnectionClosed, Conn: e.id, Generation: e.gen, Cause: death.Cause, Err: err, Duration: death.Age, Death: &death,
+		Kind: ConnectionClosed, Conn: e.id, Generation: e.gen, Cause: death.Cause, Err: err, Duration: death.Age, Death: &death, Uses: w.Seq(),
 	})
 	if start {
 		go p.closer(e)

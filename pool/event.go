@@ -31,6 +31,7 @@ type Event struct {
 	Err        error         // of a failed dial, wait or heartbeat; of a connection given up
 	Death      *conn.Death   // of a ConnectionClosed
 	Limits     *LimitsChange // of a LimitsChanged
+	Uses       uint64        // of a ConnectionClosed: how often it was lent; 0 also where that is not known (herzsql in guarded mode)
 	Reused     bool          // of a CheckedOut: the connection had been lent before
 	Held       bool          // of a Leaked: the lease is long held, not lost
 	Stack      string        // of a Leaked: where the lease was taken, empty when it was not sampled; of a Misused: where that happened

@@ -447,9 +447,15 @@ func TestLowerMaxOpenClosesIdleAtOnceAndLentAtReturn(t *testing.T) {
 }
 
 func TestMaxUsesEndsAConnection(t *testing.T) {
-	p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) { c.Limits.MaxOpen, c.Limits.MaxUses = 1, 3 })
+	told := &log{}
+	p := newPool(t, &fakeServer{}, func(c *pool.Config[*fake]) { c.Limits.MaxOpen, c.Limits.MaxUses, c.Observer = 1, 3, told })
 	for range 6 {
 		acquire(t, p).Release()
+	}
+	for _, e := range told.of(pool.ConnectionClosed) {
+		if e.Uses != 3 {
+			t.Errorf("a connection that was lent three times ended with %d uses", e.Uses)
+		}
 	}
 	if st := p.Stats(); st.Dials != 2 || st.Closed[conn.MaxUses] != 2 {
 		t.Errorf("six loans of connections for three each: %+v", st)

@@ -1,6 +1,8 @@
 package signal
 
 import (
+	"strings"
+
 	"herz.example/herz/ceiling"
 	"herz.example/herz/pool"
 )
@@ -26,6 +28,19 @@ func (r *Readings) Read(src pool.Source, t *Tally) {
 		r.add(Series{name, p.Metric, p.Attributes}, p.Value)
 	}
 }
+
+// ReadOwn adds the numbers of a pool that is none of a database: those whose names are our own. Those of the conventions speak of databases.
+func (r *Readings) ReadOwn(src pool.Source, t *Tally) {
+	name := src.Name()
+	for _, p := range Read(src, t) {
+		if Own(p.Metric) {
+			r.add(Series{name, p.Metric, p.Attributes}, p.Value)
+		}
+	}
+}
+
+// Own reports whether a metric's name is one of ours, and not one of the conventions.
+func Own(metric string) bool { return strings.HasPrefix(metric, "herz.") }
 
 // Learn adds what was learned of pools.
 func (r *Readings) Learn(lessons []ceiling.Lesson) {

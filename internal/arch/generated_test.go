@@ -73,9 +73,27 @@ func TestGeneratedMetrics(t *testing.T) {
 	b.WriteString("`herzotel` tells OpenTelemetry these metrics, and `herzprom` Prometheus the same, as the usual translation spells them. Names that begin with `db.` are those of the semantic conventions (1.43), where they have the status *Development*; ")
 	b.WriteString("those that begin with `herz.` have no word there. Every one has the attribute `" + signal.PoolName + "`, for Prometheus `" + signal.PrometheusLabel(signal.PoolName) + "`, ")
 	b.WriteString("and those in the last column; there is none for a connection, a peer or a query. Times are in seconds. `herzprom` also exports `herz_pool_active_connections`, which is the count of the state `used`.\n\n")
+	b.WriteString(tableOf(signal.Metrics()))
+	b.WriteString("\nOf pools with one name in one process *numbers* and *counters* add up and of *greatest* the greatest counts. The reasons of `" + signal.Closed + "` are the causes of [states.md](states.md); all of them are exported from the start, so that an alert sees the first.\n")
+	fmt.Fprintf(&b, "\nThe histograms of waits, uses, dials and heartbeats have the bounds %v seconds; that of the idle age at death %v, dense where hops between close connections.\n", signal.Seconds(), signal.IdleSeconds())
+	b.WriteString("\n## HTTP clients\n\nOf a `herzhttp.Transport`, by `herzprom.NewHTTP` and `herzotel.NewHTTP`. Its pools have the metrics above whose names begin with `herz.`, and not those that begin with `db.`, which are of databases. ")
+	fmt.Fprintf(&b, "`server.address` and `server.port` are those of the URL, never what it resolved to: %d hosts at most, and one series, `%s` without a port, for all that are met later. ", signal.MaxHosts, signal.OtherHost)
+	b.WriteString("Names that begin with `http.client.` are those of the conventions, of which the duration of requests is *stable*. A try is what they call a request: one that is repeated counts twice.\n\n")
+	b.WriteString(tableOf(signal.HTTPMetrics()))
+	fmt.Fprintf(&b, "\nThe bounds are %v for times of requests and phases, %v for ages of connections, in seconds, and %v for requests.\n", signal.HTTPBounds(""), signal.HTTPBounds(signal.ConnectionDuration), signal.HTTPBounds(signal.ConnectionRequests))
+	b.WriteString("\nUnder `HTTPConfig.ArticleNames` and `herzotel.WithArticleNames` these, too. Their names, and milliseconds, are not the conventions':\n\n")
+	b.WriteString(tableOf(signal.ArticleMetrics()))
+	same(t, "docs/metrics.md", b.Bytes())
+}
+
+// tableOf is a list of metrics in Markdown.
+func tableOf(list []signal.Metric) string {
+	var b strings.Builder
 	b.WriteString("| metric | for Prometheus | unit | kind | what it says | further attributes |\n|---|---|---|---|---|---|\n")
-	kinds := map[signal.Kind]string{signal.UpDown: "number", signal.Highest: "greatest", signal.Counter: "counter", signal.Histogram: "histogram"}
-	for _, m := range signal.Metrics() {
+	kinds := map[signal.Kind]string{
+		signal.UpDown: "number", signal.Highest: "greatest", signal.Lowest: "least", signal.Counter: "counter", signal.Histogram: "histogram",
+	}
+	for _, m := range list {
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s |", m.Name, m.Prometheus(), m.Unit, kinds[m.Kind], m.Help)
 		for i, a := range m.Attributes {
 			if i > 0 {
@@ -85,9 +103,7 @@ func TestGeneratedMetrics(t *testing.T) {
 		}
 		b.WriteString(" |\n")
 	}
-	b.WriteString("\nOf pools with one name in one process *numbers* and *counters* add up and of *greatest* the greatest counts. The reasons of `" + signal.Closed + "` are the causes of [states.md](states.md); all of them are exported from the start, so that an alert sees the first.\n")
-	fmt.Fprintf(&b, "\nThe histograms of waits, uses, dials and heartbeats have the bounds %v seconds; that of the idle age at death %v, dense where hops between close connections.\n", signal.Seconds(), signal.IdleSeconds())
-	same(t, "docs/metrics.md", b.Bytes())
+	return b.String()
 }
 
 // public are the packages whose exported API is listed in api/.

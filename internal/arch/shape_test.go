@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"herzsql":         {"conn", "guard", "pool"},
 	"board":           {"ceiling", "conn", "guard", "pool"},
 	"herztest":        {"conn", "guard", "pool"},
-	"signal":          {"ceiling", "conn", "pool"},
+	"signal":          {"ceiling", "conn", "guard", "herzhttp", "pool"},
 	"ceiling":         {"conn", "pool"},
 }
 
