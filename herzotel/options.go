@@ -19,6 +19,8 @@ type settings struct {
 	learner    *ceiling.Learner
 	spans      bool
 	article    bool
+
+	articleNames bool
 }
 
 func newSettings(opts []Option) settings {
@@ -51,3 +53,8 @@ func WithoutSpans() Option { return func(s *settings) { s.spans = false } }
 // released), db.wait_ms (whole milliseconds, where a connection was got) and db.pool_idle (idle connections after the return), for boards that
 // know these. The semantic conventions reserve db.*, so that they are absent without it.
 func WithArticleAttributes() Option { return func(s *settings) { s.article = true } }
+
+// WithArticleNames lets [NewHTTP] also tell dns_duration_ms, connect_duration_ms, tls_handshake_ms, connection_health_metrics, dns_starts and
+// connect_success, for boards that know these; docs/metrics.md says what they mean. Their names and units are not the conventions', so that they are
+// absent without it.
+func WithArticleNames() Option { return func(s *settings) { s.articleNames = true } }
