@@ -21,7 +21,7 @@ func TestWatchHearsWhatTheCallerGets(t *testing.T) {
 	_ = post(t, tr, v.url, "x")
 	err := post(t, tr, v.url, "x")
 	_, tries := told.all()
-	if len(tries) != 2 || !errors.Is(err, guard.ErrAmbiguous) || tries[1].Err != err || tries[1].Repeats || tries[1].Unsent { //nolint:errorlint // the very same
+	if len(tries) != 2 || !errors.Is(err, guard.ErrAmbiguous) || tries[1].Err != err || tries[1].Repeats || tries[1].Unsent {
 		t.Errorf("the caller got %v, the watch %+v", err, tries)
 	}
 }

@@ -51,13 +51,13 @@ func TestRulesPassTheirUnitTests(t *testing.T) {
 
 func TestRulesAndBoardAskOnlyForWhatIsExported(t *testing.T) {
 	exported := map[string]bool{herzprom.ActiveConnections: true}
-	for _, m := range signal.Metrics() {
+	for _, m := range slices.Concat(signal.Metrics(), signal.HTTPMetrics(), signal.ArticleMetrics()) {
 		exported[m.Prometheus()] = true
 		if m.Kind == signal.Histogram {
 			exported[m.Prometheus()+"_bucket"] = true
 		}
 	}
-	asked := regexp.MustCompile(`\b(?:herz|db_client)_[a-z_]+`)
+	asked := regexp.MustCompile(`\b(?:herz|db_client|dns|connect|tls)_[a-z_]+`)
 	labels := []string{signal.PrometheusLabel(signal.PoolName), signal.PrometheusLabel(signal.State)}
 	for _, file := range []string{"prometheus/herz.rules.yml", "grafana/herz-pools.json"} {
 		found := 0
