@@ -19,7 +19,8 @@ const (
 
 // health is what one phase of the dials to one host took, by windows. Nobody has to turn the windows: whoever writes or reads knows the time.
 type health struct {
-	mu      sync.Mutex // guards windows; nothing is called under it
+	// mu guards windows. Nothing is called under it.
+	mu      sync.Mutex
 	windows [healthKept + 1]window
 }
 
