@@ -19,12 +19,15 @@ type fence struct {
 	mu        sync.Mutex
 	announced time.Duration
 	ages      []time.Duration // idle times at death, the newest last
+	learned   time.Duration   // the shortest age that they agreed on; 0: none
 	lastDeath int64           // by clock
 }
 
 const (
-	// fenceShare is the part of the peer's idle time-out for which a connection is used. The rest is for the way.
+	// fenceShare is the part of the peer's idle time-out for which a connection is used. The rest is for the way, and is never less than fenceLeast: so long
+	// a busy process may take from the decision to the write.
 	fenceShare = 0.8
+	fenceLeast = 2 * time.Millisecond
 	// agesKept is how many deaths are remembered, and agesAgree how many of them must agree.
 	agesKept, agesAgree = 8, 3
 	// ageSlack is how far ages may lie apart where a tenth is less.
@@ -51,7 +54,7 @@ func (f *fence) limit() time.Duration {
 func (f *fence) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ages = nil
+	f.ages, f.learned = nil, 0
 	f.settleLocked()
 }
 
@@ -89,11 +92,17 @@ func (f *fence) learn(d *conn.Death) {
 // settleLocked works out the limit.
 func (f *fence) settleLocked() {
 	timeout, until := f.announced, int64(0)
-	if seen := agreed(f.ages); seen > 0 && (timeout == 0 || seen < timeout) {
-		timeout, until = seen, clock()+int64(fenceLasts)
+	if seen := agreed(f.ages); seen > 0 && (f.learned == 0 || seen < f.learned) {
+		f.learned = seen
+	}
+	if f.learned > 0 && (timeout == 0 || f.learned < timeout) {
+		timeout, until = f.learned, clock()+int64(fenceLasts)
 	}
 	f.until.Store(until)
-	f.most.Store(int64(float64(timeout) * fenceShare))
+	if timeout > 0 {
+		timeout = max(1, min(time.Duration(float64(timeout)*fenceShare), timeout-fenceLeast))
+	}
+	f.most.Store(int64(timeout))
 }
 
 // agreed is the shortest age at which at least agesAgree connections died, within a tenth or ageSlack; 0 when there is none. Those that died older had been

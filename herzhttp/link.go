@@ -28,7 +28,8 @@ var epoch = time.Now()
 func clock() int64 { return int64(time.Since(epoch)) + 1 }
 
 // shares is how many requests the connection takes at the same time, now. net/http counts those whose stream was reset and that the server has not
-// acknowledged yet, so that a dead connection fills up.
+// acknowledged yet as if they went on, so that a dead connection fills up. Both numbers are net/http's own: ours of those that go on runs ahead of it, and
+// a connection would be given more than it takes.
 func (l *link) shares() int {
 	if !l.http2 {
 		return 1

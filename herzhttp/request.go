@@ -67,8 +67,10 @@ func (r *request) try() (*http.Response, error) {
 // borrow gets the connection for one try. A host that was forgotten in this moment is asked for again.
 func (r *request) borrow() (pool.Lease[*link], error) {
 	ctx := r.req.Context()
-	asked := clock()
-	r.host.lastUse.Store(asked)
+	var asked int64 // nobody else wants to know
+	if r.of.cfg.Watch != nil {
+		asked = clock()
+	}
 	if r.trace != nil && r.trace.GetConn != nil {
 		r.trace.GetConn(r.host.address)
 	}
@@ -83,6 +85,7 @@ func (r *request) borrow() (pool.Lease[*link], error) {
 	}
 	if err != nil {
 		r.waited, r.reused = time.Duration(clock()-asked), false
+		r.host.lastUse.Store(clock())
 		if ctx.Err() != nil && context.Cause(ctx) != nil {
 			err = &waitError{err, context.Cause(ctx)}
 		}
@@ -91,6 +94,7 @@ func (r *request) borrow() (pool.Lease[*link], error) {
 	r.link, r.reused = l, l.used.Load()
 	r.began = clock()
 	r.waited = time.Duration(r.began - asked)
+	r.host.lastUse.Store(r.began)
 	if r.trace != nil && r.trace.GotConn != nil {
 		r.gotConn()
 	}

@@ -35,7 +35,8 @@ type place struct {
 	server *grpc.Server
 	served chan struct{}
 
-	mu       sync.Mutex // guards accepted. Nothing is called under it.
+	// mu guards accepted. Nothing is called under it.
+	mu       sync.Mutex
 	accepted []*net.TCPConn
 }
 

@@ -116,8 +116,9 @@ type proxy struct {
 	to      string
 	n, deaf atomic.Int64
 	wg      sync.WaitGroup
-	mu      sync.Mutex // guards open
-	open    []net.Conn
+	// mu guards open. Nothing is called under it but Close, at the end.
+	mu   sync.Mutex
+	open []net.Conn
 }
 
 func newProxy(to string) (*proxy, error) {
