@@ -134,6 +134,9 @@ func TestConnectionWhoseFirstUserComesLateIsPinged(t *testing.T) {
 			waiter.Wait()
 			close(let)
 			eventually(t, "what was dialled rests, and the server knows it", func() bool { return db.Stats().Idle == 1 && s.accepted.Load() == 2 })
+			if got := herzsql.Stats(db); got.InUse != 0 || got.Idle != 1 {
+				t.Errorf("a connection that rests, and was dialled for somebody who had left, is told as %+v", got)
+			}
 			s.fallSilent()
 			time.Sleep(40 * time.Millisecond) // longer than PingAfter
 			within(t, 1600*time.Millisecond, "the first use of a connection that fell silent", func() {

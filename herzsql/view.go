@@ -249,6 +249,9 @@ func (b *book) look() (sql.DBStats, []pool.ConnInfo) {
 		guessIdle(infos, own.InUse)
 	}
 	slices.SortFunc(infos, func(x, y pool.ConnInfo) int { return cmp.Compare(x.ID, y.ID) })
+	if !b.bare {
+		restFresh(infos, own.InUse)
+	}
 	return own, infos
 }
 
@@ -288,6 +291,24 @@ func guessIdle(infos []pool.ConnInfo, inUse int) {
 		}
 		infos[i].State, infos[i].Leases = conn.Idle, 0
 		infos[i].Idle, infos[i].Held = infos[i].Held, 0
+	}
+}
+
+// restFresh tells of connections as idle that database/sql dialled for somebody who had left: it keeps them without having lent them, and says so to nobody.
+// How many there are is known by its own number of those in use.
+func restFresh(infos []pool.ConnInfo, inUse int) {
+	lent := 0
+	for i := range infos {
+		if infos[i].State == conn.InUse {
+			lent++
+		}
+	}
+	for i := range infos {
+		if lent > inUse && infos[i].State == conn.InUse && infos[i].Uses <= 1 {
+			infos[i].State, infos[i].Leases = conn.Idle, 0
+			infos[i].Idle, infos[i].Held = infos[i].Held, 0
+			lent--
+		}
 	}
 }
 
