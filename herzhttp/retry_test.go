@@ -233,20 +233,20 @@ func TestIdleConnectionThatTheServerClosedCostsNoRequest(t *testing.T) {
 
 func TestServersWordOfItsIdleTimeoutIsHeeded(t *testing.T) {
 	s, cfg := newSite(t, "http/1.1", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Keep-Alive", "max=100, timeout=1")
+		w.Header().Set("Keep-Alive", "max=100, timeout=2")
 	}))
 	tr := newTransport(t, cfg)
 	c := &http.Client{Transport: tr}
 	fetch(t, c, "GET", s.URL, "")
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(200 * time.Millisecond)
 	fetch(t, c, "GET", s.URL, "")
 	if n := s.conns.Load(); n != 1 {
-		t.Errorf("a connection that rested for 0.5 s of 1 s was given up: %d", n)
+		t.Errorf("a connection that rested for 0.2 s of 2 s was given up: %d", n)
 	}
-	time.Sleep(850 * time.Millisecond)
+	time.Sleep(1700 * time.Millisecond)
 	fetch(t, c, "GET", s.URL, "")
 	if n, st := s.conns.Load(), only(t, tr); n != 2 || st.Closed[conn.MaxIdle] != 1 {
-		t.Errorf("a connection that rested for 0.85 s of 1 s was used: %d, %+v", n, st)
+		t.Errorf("a connection that rested for 1.7 s of 2 s was used: %d, %+v", n, st)
 	}
 }
 

@@ -88,11 +88,7 @@ func TestTryThatGotNoConnectionSaysHowLongItWaited(t *testing.T) {
 		req, _ := http.NewRequestWithContext(busy, "GET", s.URL, http.NoBody)
 		_ = do(tr, req)
 	}()
-	for limit := time.Now().Add(10 * time.Second); s.requests.Load() == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(limit) {
-			t.Fatal("the first request does not arrive")
-		}
-	}
+	eventually(t, "the first request has arrived", func() bool { return s.requests.Load() > 0 })
 	late, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	req, _ := http.NewRequestWithContext(late, "GET", s.URL, http.NoBody)
