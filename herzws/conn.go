@@ -24,7 +24,8 @@ const (
 	turnAgain        // the same, and something has happened that he may not have seen
 )
 
-// Conn is a WebSocket. Servers give it to callbacks; a client keeps its own.
+// Conn is a WebSocket. Servers give it to callbacks; a client keeps its own. A server has many that rest: what only some of them need stands behind
+// pointers that are nil at rest.
 type Conn struct {
 	hub    *hub
 	side   *portable // nil: the epoll engine has it
@@ -32,41 +33,93 @@ type Conn struct {
 	slot   uint32
 	class  unique.Handle[string]
 	entry  *registry.Entry[string, device] // nil: the device has no name
-	remote netip.AddrPort                  // of the epoll engine
 	from   string                          // by which its failures are counted; empty: they are not
-
-	seen atomic.Int64  // when the newest whole frame came, on the clock of the hub
-	turn atomic.Uint32 // of the epoll engine
-	busy atomic.Bool   // a callback has it, or it waits for one: it is not read
-	part atomic.Bool   // a frame has begun that is not whole
-	data atomic.Pointer[any]
+	remote netip.Addr                      // of the epoll engine
+	port   uint16
 
 	// Of the owner alone: who reads the connection, or runs its callback.
+	ending bool          // OnClose waits for a worker
+	heard  bool          // a whole frame came
+	turn   atomic.Uint32 // who the owner is, in the epoll engine
 	in     *inbound
-	rest   []byte // read and not looked at
-	ready  event  // a message that waits for a worker; op 0: none
-	ending bool   // OnClose waits for a worker
-	heard  bool   // a whole frame came
+	held   *held  // nil: nothing is
 	first  func() // is told of the first whole frame; nil: nobody asks
+
+	seen atomic.Int64 // when the newest whole frame came, on the clock of the hub
+	busy atomic.Bool  // a callback has it, or it waits for one: it is not read
+	part atomic.Bool  // a frame has begun that is not whole
+	data atomic.Pointer[any]
+
+	// Written under mu. Read without it where a lock would make the reader wait for a write.
+	dead    atomic.Bool // it is to be closed now
+	discard atomic.Bool // what comes is dropped: the connection only waits for its end
 
 	// mu guards what follows, and the writing to a socket that does not block. Nothing under it waits or calls out of the package, and no lock is taken
 	// under it.
-	mu       sync.Mutex
-	out      [][]byte // frames that wait
-	outBytes int      // of them, and of those that the flusher has
-	begun    bool     // of the first of them some bytes have left
-	flushing bool     // portable: a goroutine writes
-	sent     bool     // our Close frame is in the queue, or further
-	got      bool     // the peer's Close frame came
-	shut     bool     // the socket's writing side is closed, or is to be
-	discard  bool     // what comes is dropped: the connection only waits for its end
-	dead     bool     // it is to be closed now
-	pinged   int64    // the value of seen for which a ping was sent
-	closeBy  time.Duration
-	drainAt  time.Duration // 0: it is not drained
-	drain    Code
-	why      *CloseError
-	room     chan struct{} // closed when there is room again; nil: nobody waits
+	mu     sync.Mutex
+	sent   bool     // our Close frame is in the queue, or further
+	got    bool     // the peer's Close frame came
+	shut   bool     // the socket's writing side is closed, or is to be
+	queue  *queue   // nil: nothing waits
+	pinged int64    // the value of seen for which a ping was sent
+	leave  *leaving // nil: it stays
+	why    *CloseError
+}
+
+// leaveLocked gives the times of the end there is to be.
+func (c *Conn) leaveLocked() *leaving {
+	if c.leave == nil {
+		c.leave = new(leaving)
+	}
+	return c.leave
+}
+
+// leaveTimes are those times, zero while there is to be none. It is called under mu.
+func (c *Conn) leaveTimes() leaving {
+	if c.leave == nil {
+		return leaving{}
+	}
+	return *c.leave
+}
+
+// held is what an owner has read of a connection and nobody has dealt with.
+type held struct {
+	rest  []byte // not looked at
+	ready event  // a message that waits for a worker; op 0: none
+}
+
+// leaving are the times of a connection's end.
+type leaving struct {
+	closeBy time.Duration // 0: no Close frame was sent
+	drainAt time.Duration // 0: it is not drained
+	drain   Code
+}
+
+// keep has what was read wait.
+func (c *Conn) keep(rest []byte, ready event) {
+	if len(rest) > 0 || ready.op != 0 {
+		c.held = &held{rest, ready}
+	}
+}
+
+// takeRest gives what was read and not looked at.
+func (c *Conn) takeRest() []byte {
+	if c.held == nil {
+		return nil
+	}
+	rest := c.held.rest
+	c.held = nil
+	return rest
+}
+
+// takeReady gives the message that waits for a worker.
+func (c *Conn) takeReady() event {
+	if c.held == nil {
+		return event{}
+	}
+	ready := c.held.ready
+	c.held.ready = event{}
+	return ready
 }
 
 // buffers are for what is written at once, and for reading.
@@ -77,7 +130,7 @@ func (c *Conn) RemoteAddr() net.Addr {
 	if c.side != nil {
 		return c.side.nc.RemoteAddr()
 	}
-	return net.TCPAddrFromAddrPort(c.remote)
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.remote, c.port))
 }
 
 // Engine tells who waits for its bytes.
@@ -164,17 +217,17 @@ func appendFrame(b []byte, op ws.OpCode, payload []byte, client bool) []byte {
 // offer writes a frame or queues it. Room is not nil when the caller has to wait for it.
 func (c *Conn) offer(frame []byte) (room <-chan struct{}, err error) {
 	c.mu.Lock()
-	if c.sent || c.got || c.dead {
+	if c.sent || c.got || c.dead.Load() {
 		c.mu.Unlock()
 		return nil, ErrClosed
 	}
-	if c.outBytes > 0 && c.outBytes+len(frame) > c.hub.queueBytes {
+	if size := c.queue.size(); size > 0 && size+len(frame) > c.hub.queueBytes {
 		switch c.hub.slow {
 		case SlowWait:
-			if c.room == nil {
-				c.room = make(chan struct{})
+			if c.queue.room == nil {
+				c.queue.room = make(chan struct{})
 			}
-			room = c.room
+			room = c.queue.room
 			c.mu.Unlock()
 			return room, nil
 		case SlowDropOldest:
@@ -194,28 +247,11 @@ func (c *Conn) offer(frame []byte) (room <-chan struct{}, err error) {
 	}
 	c.hub.counts.sent.Add(1)
 	c.writeLocked(frame)
-	dead := c.dead
 	c.mu.Unlock()
-	if dead {
+	if c.dead.Load() {
 		c.after()
 	}
 	return nil, nil
-}
-
-// dropLocked drops messages that have not begun to leave, the oldest first, until there is room for n bytes more. It reports whether there is.
-func (c *Conn) dropLocked(n int) bool {
-	keep := c.out[:0]
-	for i, f := range c.out {
-		if (i == 0 && c.begun) || c.outBytes+n <= c.hub.queueBytes || ws.OpCode(f[0]&0x0f).IsControl() {
-			keep = append(keep, f)
-			continue
-		}
-		c.outBytes -= len(f)
-		c.hub.counts.dropped.Add(1)
-	}
-	clear(c.out[len(keep):])
-	c.out = keep
-	return c.outBytes == 0 || c.outBytes+n <= c.hub.queueBytes
 }
 
 // Close begins to end the connection: what was accepted is written, then the Close frame, and the peer has Config.CloseTimeout to answer with its
@@ -238,7 +274,7 @@ func (c *Conn) begin(code Code, reason string, cause conn.Cause) {
 
 // closeLocked queues our Close frame, once.
 func (c *Conn) closeLocked(code Code, reason string, cause conn.Cause) {
-	if c.sent || c.dead {
+	if c.sent || c.dead.Load() {
 		return
 	}
 	for len(reason) > ws.MaxControlFramePayloadSize-2 || !utf8.ValidString(reason) {
@@ -248,7 +284,7 @@ func (c *Conn) closeLocked(code Code, reason string, cause conn.Cause) {
 		c.why = &CloseError{Code: code, Reason: reason, Ours: true, Cause: cause}
 	}
 	c.sent = true
-	c.closeBy = c.hub.now() + c.hub.closeTimeout
+	c.leaveLocked().closeBy = c.hub.now() + c.hub.closeTimeout
 	var body []byte
 	if code != CodeNone {
 		body = ws.NewCloseFrameBody(ws.StatusCode(code), reason)
@@ -257,18 +293,10 @@ func (c *Conn) closeLocked(code Code, reason string, cause conn.Cause) {
 	c.roomLocked()
 }
 
-// roomLocked wakes those who wait for room, also when there will never be any.
-func (c *Conn) roomLocked() {
-	if c.room != nil && (c.sent || c.got || c.dead || c.outBytes <= c.hub.queueBytes/2) {
-		close(c.room)
-		c.room = nil
-	}
-}
-
 // control sends a ping or pong, unless the connection is closing, or so much waits already that the peer would not see it in time.
 func (c *Conn) control(op ws.OpCode, payload []byte) {
 	c.mu.Lock()
-	if c.sent || c.dead || c.outBytes > c.hub.queueBytes+4096 {
+	if c.sent || c.dead.Load() || c.queue.size() > c.hub.queueBytes+4096 {
 		c.mu.Unlock()
 		return
 	}
@@ -277,34 +305,9 @@ func (c *Conn) control(op ws.OpCode, payload []byte) {
 	c.writeLocked(*p)
 	*p = (*p)[:0]
 	putBuffer(p)
-	dead := c.dead
 	c.mu.Unlock()
-	if dead {
+	if c.dead.Load() {
 		c.after()
-	}
-}
-
-// writeLocked writes a frame as far as that is possible at once, and queues the rest.
-func (c *Conn) writeLocked(frame []byte) {
-	if c.dead || c.shut {
-		return
-	}
-	n := 0
-	if len(c.out) == 0 && !c.flushing {
-		var err error
-		if n, err = c.tryWrite(frame); err != nil {
-			c.failLocked(err, "write")
-			return
-		}
-	}
-	if n < len(frame) {
-		c.out = append(c.out, append([]byte(nil), frame[n:]...))
-		c.outBytes += len(frame) - n
-		c.begun = c.begun || n > 0
-	}
-	if c.side != nil && len(c.out) > 0 && !c.flushing {
-		c.flushing = true
-		go c.flush()
 	}
 }
 
@@ -324,7 +327,7 @@ func (c *Conn) failLocked(err error, phase string) {
 	if c.why == nil {
 		c.why = &CloseError{Code: CodeAbnormal, Reason: phase, Cause: causeOf(err), Err: err}
 	}
-	c.dead = true
+	c.dead.Store(true)
 	c.roomLocked()
 }
 
@@ -334,7 +337,7 @@ func (c *Conn) abort(why *CloseError) {
 	if c.why == nil {
 		c.why = why
 	}
-	c.dead = true
+	c.dead.Store(true)
 	c.roomLocked()
 	c.mu.Unlock()
 	c.after()
@@ -344,14 +347,14 @@ func (c *Conn) abort(why *CloseError) {
 func (c *Conn) closing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.sent || c.got || c.dead
+	return c.sent || c.got || c.dead.Load()
 }
 
 // after does what a change under mu asks for and must not be done under it.
 func (c *Conn) after() {
 	c.mu.Lock()
 	c.finishLocked()
-	dead, by, sent := c.dead, c.closeBy, c.sent
+	dead, by, sent := c.dead.Load(), c.leaveTimes().closeBy, c.sent
 	c.mu.Unlock()
 	switch {
 	case dead && c.side != nil:
@@ -365,23 +368,24 @@ func (c *Conn) after() {
 
 // finishLocked looks whether the closing has come further: both Close frames passed and all written.
 func (c *Conn) finishLocked() {
-	if !c.sent || len(c.out) > 0 || c.flushing || c.dead {
+	if !c.sent || !c.queue.idle() || c.dead.Load() {
 		return
 	}
 	if c.got && c.why != nil {
 		c.why.Clean = true
 	}
-	if !c.got && !c.discard {
+	discards := c.discard.Load()
+	if !c.got && !discards {
 		return // the peer's Close frame is to come
 	}
-	if !c.hub.client && !c.discard {
-		c.dead = true // the server closes first (RFC 6455, section 7.1.1)
+	if !c.hub.client && !discards {
+		c.dead.Store(true) // the server closes first (RFC 6455, section 7.1.1)
 	}
 	if !c.shut && !c.hub.client {
 		c.shut = true
 		c.shutWrite()
 	}
-	c.discard = true
+	c.discard.Store(true)
 }
 
 // shutWrite sends FIN. It is called under mu and does not wait.
@@ -392,7 +396,7 @@ func (c *Conn) shutWrite() {
 	}
 	half, ok := c.side.nc.(interface{ CloseWrite() error })
 	switch {
-	case !ok || c.dead: // the close that follows says goodbye by itself
+	case !ok || c.dead.Load(): // the close that follows says goodbye by itself
 	case c.side.raw == nil:
 		go func() { _ = half.CloseWrite() }() // of TLS it writes an alert, for which it takes five seconds at most
 	default:
@@ -402,32 +406,32 @@ func (c *Conn) shutWrite() {
 
 // inspect is called by the sweep alone, when it is time, and says when it is time again.
 func (c *Conn) inspect(now time.Duration) time.Duration {
-	c.mu.Lock()
-	switch {
-	case c.dead:
-		c.mu.Unlock()
+	if c.dead.Load() {
 		return now + time.Hour
+	}
+	c.mu.Lock()
+	leave, pinged := c.leaveTimes(), c.pinged
+	switch {
 	case c.sent || c.got:
-		by := c.endBy()
 		c.mu.Unlock()
+		by := c.endBy(leave.closeBy)
 		if now < by {
 			return by
 		}
 		c.abort(&CloseError{Code: CodeAbnormal, Ours: true, Cause: conn.Drained, Reason: "the closing was not answered in time"})
 		return now + time.Hour
-	case c.drainAt > 0 && now >= c.drainAt:
+	case leave.drainAt > 0 && now >= leave.drainAt:
 		c.hub.counts.drained.Add(1)
-		c.closeLocked(c.drain, drainWords(c.drain), conn.Drained)
-		by := c.closeBy
+		c.closeLocked(leave.drain, drainWords(leave.drain), conn.Drained)
+		by := c.leaveTimes().closeBy
 		c.mu.Unlock()
 		c.after()
 		return by
 	}
-	drainAt, pinged := c.drainAt, c.pinged
 	c.mu.Unlock()
 	due := c.listen(now, pinged)
-	if drainAt > 0 {
-		due = min(due, drainAt)
+	if leave.drainAt > 0 {
+		due = min(due, leave.drainAt)
 	}
 	return due
 }
@@ -437,12 +441,12 @@ const slowest = 10
 
 // endBy is when a closing connection is cut: its time counts anew with each frame and while a callback has it, so that what the peer sent before its
 // Close frame is heard.
-func (c *Conn) endBy() time.Duration {
+func (c *Conn) endBy(closeBy time.Duration) time.Duration {
 	more := c.hub.closeTimeout
 	if c.busy.Load() {
-		return max(c.closeBy, c.hub.now()+more)
+		return max(closeBy, c.hub.now()+more)
 	}
-	return min(max(c.closeBy, time.Duration(c.seen.Load())+more), c.closeBy+slowest*more)
+	return min(max(closeBy, time.Duration(c.seen.Load())+more), closeBy+slowest*more)
 }
 
 // listen asks a silent peer, and ends one that did not answer. The sweep alone calls it, so that a deadline has one owner; and since seen only rises,
@@ -480,8 +484,8 @@ func (c *Conn) listen(now time.Duration, pinged int64) time.Duration {
 // drainBy has the connection closed with code at that time, unless it is closing already.
 func (c *Conn) drainBy(code Code, at time.Duration) {
 	c.mu.Lock()
-	if c.drainAt == 0 || at < c.drainAt {
-		c.drainAt, c.drain = max(at, 1), code
+	if l := c.leaveLocked(); l.drainAt == 0 || at < l.drainAt {
+		l.drainAt, l.drain = max(at, 1), code
 	}
 	c.mu.Unlock()
 	c.hub.look(c, at)
@@ -491,7 +495,9 @@ func (c *Conn) drainBy(code Code, at time.Duration) {
 func (c *Conn) undrain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.drainAt = 0
+	if c.leave != nil {
+		c.leave.drainAt = 0
+	}
 }
 
 func drainWords(code Code) string {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +44,7 @@ func (p *poller) hold(h *hub) (syscall.RawConn, error) {
 		if p.raw, err = p.file.SyscallConn(); err != nil {
 			return nil, errors.Join(err, p.file.Close())
 		}
-		go h.wait(p.raw)
+		go h.wait(p.file, p.raw)
 	}
 	p.refs++
 	return p.raw, nil
@@ -54,7 +55,7 @@ func (p *poller) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.refs--; p.refs == 0 {
-		_ = p.file.Close() // only that ends the wait
+		_ = p.file.SetReadDeadline(time.Unix(1, 0)) // ends the wait, whose goroutine closes the set: it may be the one that is here
 		p.file, p.raw = nil, nil
 	}
 }
@@ -76,7 +77,8 @@ func newEpoll(h *hub, nc net.Conn) *Conn {
 	c := &Conn{hub: h, fd: int32(fd)} //nolint:gosec // a descriptor is small
 	c.turn.Store(turnOwned)
 	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
-		c.remote = a.AddrPort()
+		peer := a.AddrPort()
+		c.remote, c.port = peer.Addr(), peer.Port()
 	}
 	return c
 }
@@ -96,38 +98,45 @@ func (c *Conn) watch(early []byte) {
 		c.shutDown()
 		return
 	}
-	c.rest = early
+	c.keep(early, event{})
 	p := buffers.Get().(*[]byte)
 	c.pump((*p)[:cap(*p)], true, true)
 	putBuffer(p)
 }
 
-// wait is the goroutine of the epoll set.
-func (h *hub) wait(set syscall.RawConn) {
+// wait is the goroutine of the epoll set. It deals with events within the look: between two looks in one Read the poller forgets no edge, so that there is
+// no need to ask a second time before it parks.
+func (h *hub) wait(set *os.File, raw syscall.RawConn) {
 	events := make([]unix.EpollEvent, 256)
 	buf := make([]byte, 16<<10)
-	n := 0
-	look := func(ep uintptr) bool {
+	_ = raw.Read(func(ep uintptr) bool { // until release
 		for {
-			var err error
-			if n, err = unix.EpollWait(int(ep), events, 0); !errors.Is(err, syscall.EINTR) {
-				return n > 0 || err != nil
-			}
-		}
-	}
-	for set.Read(look) == nil {
-		for _, ev := range events[:max(n, 0)] {
-			c := h.find(uint32(ev.Fd)) //nolint:gosec // see watch
-			if c == nil || c.side != nil {
+			n, err := unix.EpollWait(int(ep), events, 0)
+			if errors.Is(err, syscall.EINTR) {
 				continue
 			}
-			if ev.Events&unix.EPOLLOUT != 0 {
-				c.writable()
+			for _, ev := range events[:max(n, 0)] {
+				h.happened(ev, buf)
 			}
-			if ev.Events&^uint32(unix.EPOLLOUT) != 0 && c.own() {
-				c.pump(buf, true, ev.Events&ended != 0)
+			if n < len(events) {
+				return err != nil
 			}
 		}
+	})
+	_ = set.Close()
+}
+
+// happened deals with an event.
+func (h *hub) happened(ev unix.EpollEvent, buf []byte) {
+	c := h.find(uint32(ev.Fd)) //nolint:gosec // see watch
+	if c == nil || c.side != nil {
+		return
+	}
+	if ev.Events&unix.EPOLLOUT != 0 {
+		c.writable()
+	}
+	if ev.Events&^uint32(unix.EPOLLOUT) != 0 && c.own() {
+		c.pump(buf, true, ev.Events&ended != 0)
 	}
 }
 
@@ -166,31 +175,6 @@ func (c *Conn) poke() {
 	}
 }
 
-// writable writes what waits.
-func (c *Conn) writable() {
-	c.mu.Lock()
-	had := len(c.out) > 0
-	for len(c.out) > 0 && !c.dead {
-		f := c.out[0]
-		n, err := writeFD(c.fd, f)
-		if err != nil {
-			c.failLocked(err, "write")
-			break
-		}
-		c.outBytes -= n
-		if n < len(f) {
-			c.out[0], c.begun = f[n:], true
-			break
-		}
-		c.out, c.begun = dropFirst(c.out, 1), false
-	}
-	c.roomLocked()
-	c.mu.Unlock()
-	if had {
-		c.after()
-	}
-}
-
 // turnMessages is how many messages of one connection a worker runs while others wait.
 const turnMessages = 32
 
@@ -199,10 +183,9 @@ const turnMessages = 32
 // second edge for that (epoll(7), question 9).
 func (c *Conn) pump(buf []byte, quick, all bool) {
 	for turns, drained := 0, false; ; turns++ {
-		b := c.rest
-		c.rest = nil
+		b := c.takeRest()
 		if len(b) == 0 {
-			if c.isDead() {
+			if c.dead.Load() {
 				c.shutDown()
 				return
 			}
@@ -243,12 +226,6 @@ func (c *Conn) pump(buf []byte, quick, all bool) {
 			return
 		}
 	}
-}
-
-func (c *Conn) isDead() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.dead
 }
 
 // shutDown closes the descriptor, which nobody else reads, and nobody writes to after it is -1.

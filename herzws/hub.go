@@ -177,9 +177,10 @@ func (h *hub) sweepLocked(due time.Duration) {
 	}
 }
 
-// tick is the least time between two looks at the table: many connections are looked at together.
+// tick is the least time between two looks at the table: many connections are looked at together, because it costs as much to wake a process up as to
+// write some pings.
 func (h *hub) tick() time.Duration {
-	return min(max(h.interval/256, 2*time.Millisecond), 100*time.Millisecond)
+	return min(max(h.interval/64, 2*time.Millisecond), 500*time.Millisecond)
 }
 
 // sweep is the one goroutine that moves read deadlines. It ends when no connection is left.

@@ -17,6 +17,8 @@ type inbound struct {
 	limit  int  // MaxMessage
 
 	head    [ws.MaxHeaderSize]byte
+	scratch [ws.MaxHeaderSize]byte // for the codec, as is the reader: so that a frame allocates nothing
+	reader  bytes.Reader
 	headLen int
 	framed  bool // header is that of the frame whose payload comes
 	header  ws.Header
@@ -91,8 +93,8 @@ func (in *inbound) begin(b []byte) (rest []byte, ok bool, err error) {
 			return b, false, nil
 		}
 	}
-	var scratch [ws.MaxHeaderSize]byte
-	h, err := ws.ReadHeaderBuffer(bytes.NewReader(in.head[:in.headLen]), scratch[:0])
+	in.reader.Reset(in.head[:in.headLen])
+	h, err := ws.ReadHeaderBuffer(&in.reader, in.scratch[:0])
 	in.headLen = 0
 	if err != nil {
 		return b, false, &violation{CodeProtocol, err.Error() + " (RFC 6455, section 5.2)"}

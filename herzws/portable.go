@@ -12,10 +12,11 @@ type portable struct {
 	nc   net.Conn
 	raw  syscall.RawConn // nil: writing may wait, and a goroutine does it
 	turn chan struct{}   // a worker gives the connection back to its reader; nil: no message has come yet
+	few  [smallRead]byte // what a resting connection is read into
 }
 
-// smallRead is how much of a resting connection is read at once: a few control frames.
-const smallRead = 64
+// smallRead is how much of a resting connection is read at once: the answer to a ping. What is longer is read into a large buffer from there on.
+const smallRead = 24
 
 // newPortable takes a connection; early is what was read of it already.
 func newPortable(h *hub, nc net.Conn) *Conn {
@@ -35,10 +36,9 @@ func newPortable(h *hub, nc net.Conn) *Conn {
 // read is the goroutine of the connection. It has little on its stack, so that one that rests costs the smallest there is.
 func (c *Conn) read(early []byte) {
 	for len(early) > 0 && c.eat(early) {
-		early = c.rest
-		c.rest = nil
+		early = c.takeRest()
 	}
-	small := make([]byte, smallRead)
+	small := c.side.few[:]
 	for {
 		n, err := c.side.nc.Read(small)
 		if n > 0 && !c.chew(small[:n]) {
@@ -48,7 +48,7 @@ func (c *Conn) read(early []byte) {
 			c.lost(err)
 			break
 		}
-		if (n == len(small) || c.in != nil) && !c.readMuch() {
+		if c.in != nil && !c.readMuch() {
 			break
 		}
 	}
@@ -56,7 +56,7 @@ func (c *Conn) read(early []byte) {
 	c.end()
 }
 
-// readMuch reads into a large buffer, as long as there is more than a little.
+// readMuch reads into a large buffer, as long as a frame or message is under way, or it was full: a connection that rests keeps none.
 func (c *Conn) readMuch() bool {
 	p := buffers.Get().(*[]byte)
 	defer putBuffer(p)
@@ -70,7 +70,7 @@ func (c *Conn) readMuch() bool {
 			c.lost(err)
 			return false
 		}
-		if n <= smallRead && c.in == nil {
+		if n < len(b) && c.in == nil {
 			return true
 		}
 	}
@@ -79,10 +79,9 @@ func (c *Conn) readMuch() bool {
 // chew deals with bytes until all are taken. False: nothing more is to be read.
 func (c *Conn) chew(b []byte) bool {
 	for c.eat(b) {
-		if b = c.rest; len(b) == 0 {
+		if b = c.takeRest(); len(b) == 0 {
 			return true
 		}
-		c.rest = nil
 	}
 	return false
 }
@@ -97,57 +96,7 @@ func (c *Conn) eat(b []byte) bool {
 		c.hub.dispatch(c)
 		<-c.side.turn // the worker gives it back when the callback returns
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !c.dead
-}
-
-// flush is a goroutine that writes what waits, and ends when nothing does.
-func (c *Conn) flush() {
-	p := buffers.Get().(*[]byte)
-	defer putBuffer(p)
-	for {
-		b := c.chunk((*p)[:0])
-		if len(b) == 0 {
-			break
-		}
-		_, err := c.side.nc.Write(b) // the end of the connection ends it, and the sweep that of a connection whose peer takes nothing
-		c.mu.Lock()
-		c.outBytes -= len(b)
-		if err != nil {
-			c.failLocked(err, "write")
-		}
-		c.roomLocked()
-		c.mu.Unlock()
-		*p = b[:0]
-	}
-	c.after()
-}
-
-// chunk takes frames out of the queue. None: the flusher ends.
-func (c *Conn) chunk(b []byte) []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := 0
-	for ; n < len(c.out) && !c.dead && (n == 0 || len(b)+len(c.out[n]) <= 64<<10); n++ {
-		b = append(b, c.out[n]...)
-	}
-	c.begun = false
-	c.out = dropFirst(c.out, n)
-	if n == 0 {
-		c.flushing = false
-		c.out = nil
-	}
-	return b
-}
-
-// dropFirst takes the first n frames out.
-func dropFirst(out [][]byte, n int) [][]byte {
-	clear(out[:n])
-	if n == len(out) {
-		return nil
-	}
-	return out[n:]
+	return !c.dead.Load()
 }
 
 // tryWrite writes what the socket takes without waiting.

@@ -60,7 +60,7 @@ func (c *Conn) feed(b []byte, quick bool) fed {
 		case c.hub.onMessage == nil:
 			c.hub.counts.received.Add(1)
 		case quick:
-			c.ready, c.rest = e, slices.Clone(b)
+			c.keep(slices.Clone(b), e)
 			return fedHanded
 		default:
 			c.deliver(e)
@@ -90,11 +90,7 @@ func (c *Conn) deliver(e event) {
 }
 
 // drops reports whether what comes is dropped.
-func (c *Conn) drops() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.discard || c.dead
-}
+func (c *Conn) drops() bool { return c.discard.Load() || c.dead.Load() }
 
 // take deals with a control frame. Last: it was a Close frame.
 func (c *Conn) take(e event) (last bool) {
@@ -163,7 +159,7 @@ func (c *Conn) violate(err error) {
 	c.mu.Lock()
 	c.why = &CloseError{Code: v.code, Reason: v.what, Ours: true, Cause: conn.Misuse}
 	c.closeLocked(v.code, v.what, conn.Misuse)
-	c.discard = true
+	c.discard.Store(true)
 	c.mu.Unlock()
 	c.after()
 }
@@ -175,7 +171,7 @@ func (c *Conn) lost(err error) {
 	if c.why == nil {
 		c.failLocked(err, c.phase())
 	}
-	c.dead = true
+	c.dead.Store(true)
 	c.roomLocked()
 }
 
@@ -209,7 +205,10 @@ func (c *Conn) end() {
 	if why == nil {
 		why = &CloseError{Code: CodeAbnormal, Cause: conn.Error, Reason: "it ended without a reason"}
 	}
-	c.why, c.out, c.outBytes = why, nil, 0
+	c.why = why
+	if q := c.queue; q != nil && !q.flushing { // the flusher drops it itself
+		c.queue = nil
+	}
 	c.mu.Unlock()
 	c.in = nil
 	c.hub.ended(c, why)
@@ -226,8 +225,7 @@ func (c *Conn) run() {
 		c.hub.onClose(c, c.why)
 		return
 	}
-	if e := c.ready; e.op != 0 {
-		c.ready = event{}
+	if e := c.takeReady(); e.op != 0 {
 		c.deliver(e)
 	}
 	c.busy.Store(false)

@@ -1,0 +1,166 @@
+package herzws
+
+import (
+	"github.com/gobwas/ws"
+)
+
+// queue are the frames of a connection that wait until the peer takes more.
+type queue struct {
+	frames   [][]byte
+	bytes    int           // of them, and of those that the flusher has
+	begun    bool          // of the first of them some bytes have left
+	flushing bool          // portable: a goroutine writes
+	room     chan struct{} // closed when there is room again; nil: nobody waits
+}
+
+// idle reports whether all is written. It is asked of nil too.
+func (q *queue) idle() bool { return q == nil || len(q.frames) == 0 && !q.flushing }
+
+// size is how many bytes wait. It is asked of nil too.
+func (q *queue) size() int {
+	if q == nil {
+		return 0
+	}
+	return q.bytes
+}
+
+// queueLocked gives the queue there is to be.
+func (c *Conn) queueLocked() *queue {
+	if c.queue == nil {
+		c.queue = new(queue)
+	}
+	return c.queue
+}
+
+// roomLocked wakes those who wait for room, also when there will never be any, and forgets a queue in which nothing is.
+func (c *Conn) roomLocked() {
+	q := c.queue
+	if q == nil {
+		return
+	}
+	if q.room != nil && (c.sent || c.got || c.dead.Load() || q.bytes <= c.hub.queueBytes/2) {
+		close(q.room)
+		q.room = nil
+	}
+	if q.idle() && q.bytes == 0 && q.room == nil {
+		c.queue = nil
+	}
+}
+
+// dropLocked drops messages that have not begun to leave, the oldest first, until there is room for n bytes more. It reports whether there is.
+func (c *Conn) dropLocked(n int) bool {
+	q := c.queueLocked()
+	keep := q.frames[:0]
+	for i, f := range q.frames {
+		if (i == 0 && q.begun) || q.bytes+n <= c.hub.queueBytes || ws.OpCode(f[0]&0x0f).IsControl() {
+			keep = append(keep, f)
+			continue
+		}
+		q.bytes -= len(f)
+		c.hub.counts.dropped.Add(1)
+	}
+	clear(q.frames[len(keep):])
+	q.frames = keep
+	return q.bytes == 0 || q.bytes+n <= c.hub.queueBytes
+}
+
+// writeLocked writes a frame as far as that is possible at once, and queues the rest.
+func (c *Conn) writeLocked(frame []byte) {
+	if c.dead.Load() || c.shut {
+		return
+	}
+	n := 0
+	if c.queue.idle() {
+		var err error
+		if n, err = c.tryWrite(frame); err != nil {
+			c.failLocked(err, "write")
+			return
+		}
+		if n == len(frame) {
+			return
+		}
+	}
+	q := c.queueLocked()
+	q.frames = append(q.frames, append([]byte(nil), frame[n:]...))
+	q.bytes += len(frame) - n
+	q.begun = q.begun || n > 0
+	if c.side != nil && !q.flushing {
+		q.flushing = true
+		go c.flush()
+	}
+}
+
+// writable writes what waits, where a socket that does not block can take more.
+func (c *Conn) writable() {
+	c.mu.Lock()
+	q := c.queue
+	had := q != nil && len(q.frames) > 0
+	for had && len(q.frames) > 0 && !c.dead.Load() {
+		f := q.frames[0]
+		n, err := writeFD(c.fd, f)
+		if err != nil {
+			c.failLocked(err, "write")
+			break
+		}
+		q.bytes -= n
+		if n < len(f) {
+			q.frames[0], q.begun = f[n:], true
+			break
+		}
+		q.frames, q.begun = dropFirst(q.frames, 1), false
+	}
+	c.roomLocked()
+	c.mu.Unlock()
+	if had {
+		c.after()
+	}
+}
+
+// flush is a goroutine that writes what waits, and ends when nothing does.
+func (c *Conn) flush() {
+	p := buffers.Get().(*[]byte)
+	defer putBuffer(p)
+	for {
+		b := c.chunk((*p)[:0])
+		if len(b) == 0 {
+			break
+		}
+		_, err := c.side.nc.Write(b) // the end of the connection ends it, and the sweep that of a connection whose peer takes nothing
+		c.mu.Lock()
+		c.queue.bytes -= len(b)
+		if err != nil {
+			c.failLocked(err, "write")
+		}
+		c.roomLocked()
+		c.mu.Unlock()
+		*p = b[:0]
+	}
+	c.after()
+}
+
+// chunk takes frames out of the queue. None: the flusher ends.
+func (c *Conn) chunk(b []byte) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	q := c.queue // there is one while the flusher runs
+	n := 0
+	for ; n < len(q.frames) && !c.dead.Load() && (n == 0 || len(b)+len(q.frames[n]) <= 64<<10); n++ {
+		b = append(b, q.frames[n]...)
+	}
+	q.begun = false
+	q.frames = dropFirst(q.frames, n)
+	if n == 0 {
+		q.frames, q.bytes, q.flushing = nil, 0, false
+		c.roomLocked()
+	}
+	return b
+}
+
+// dropFirst takes the first n frames out.
+func dropFirst(out [][]byte, n int) [][]byte {
+	clear(out[:n])
+	if n == len(out) {
+		return nil
+	}
+	return out[n:]
+}
