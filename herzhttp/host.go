@@ -19,6 +19,7 @@ type host struct {
 	address string // with port
 	fence   fence
 	lastUse atomic.Int64 // by clock
+	left    atomic.Bool  // the transport has forgotten it: whoever finds it still asks for another one
 
 	once  sync.Once // makes what follows
 	pool  *pool.Pool[*link]

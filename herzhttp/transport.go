@@ -28,13 +28,21 @@ type Transport struct {
 	open atomic.Int64 // connections
 	busy atomic.Int64 // connections with at least one request
 
-	hosts sync.Map // hostKey → *host
+	hosts sync.Map // hostKey → *visit
+	// recent is the newest one that was asked for: a look at it needs no hash and no allocation.
+	recent atomic.Pointer[visit]
 
 	// mu guards what follows. Under it pools are asked for their numbers, and never made or closed.
 	mu     sync.Mutex
 	all    []*host
 	made   int // since hosts were last looked through for those to forget
 	closed bool
+}
+
+// visit is a host as requests name it.
+type visit struct {
+	key  hostKey
+	host *host
 }
 
 // hostKey is how a request names its host, so that a request costs no text.
@@ -95,9 +103,16 @@ func closeBody(req *http.Request) {
 
 // host finds the pool for a URL, or makes it.
 func (t *Transport) host(u *url.URL) (*host, error) {
+	if u == nil {
+		return nil, errors.New("herz/herzhttp: the request has no URL")
+	}
+	if v := t.recent.Load(); v != nil && v.key.scheme == u.Scheme && v.key.host == u.Host && !v.host.left.Load() {
+		return v.host, v.host.open()
+	}
 	if known, ok := t.hosts.Load(hostKey{u.Scheme, u.Host}); ok {
-		h := known.(*host)
-		return h, h.open()
+		v := known.(*visit)
+		t.recent.Store(v)
+		return v.host, v.host.open()
 	}
 	address, err := addressOf(u)
 	if err != nil {
@@ -141,7 +156,7 @@ func (t *Transport) meet(key hostKey, address string) (h *host, forgotten []*hos
 		t.all = append(t.all, h)
 	}
 	h.lastUse.Store(clock())
-	t.hosts.Store(key, h)
+	t.hosts.Store(key, &visit{key, h})
 	return h, forgotten
 }
 
@@ -156,9 +171,6 @@ func (t *Transport) knownLocked(scheme, address string) *host {
 
 // addressOf is the host and port that a URL leads to.
 func addressOf(u *url.URL) (string, error) {
-	if u == nil {
-		return "", errors.New("herz/herzhttp: the request has no URL")
-	}
 	name, port := u.Hostname(), u.Port()
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
@@ -192,8 +204,9 @@ func (t *Transport) forgetLocked() (forgotten []*host) {
 		if !h.unused(now) {
 			return false
 		}
+		h.left.Store(true)
 		t.hosts.Range(func(key, value any) bool {
-			if value == h {
+			if value.(*visit).host == h {
 				t.hosts.Delete(key)
 			}
 			return true

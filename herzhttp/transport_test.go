@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -279,6 +280,36 @@ func TestHostsWithoutConnectionsAreForgotten(t *testing.T) {
 	_ = tr.Close()
 	if shown.Load() != 0 {
 		t.Errorf("%d pools of a closed transport are shown", shown.Load())
+	}
+}
+
+func TestHostThatWasForgottenIsMetAnew(t *testing.T) {
+	tr := newTransport(t, herzhttp.Config{})
+	herzhttp.ForgetAtOnce(t)
+	c := &http.Client{Transport: tr}
+	brief := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
+	first, _ := newSite(t, "http/1.1", brief)
+	for range 3 {
+		fetch(t, c, "GET", first.URL, "")
+	}
+	forgotten := func() bool {
+		return !slices.ContainsFunc(tr.Pools(), func(p pool.Source) bool { return strings.HasSuffix(first.URL, p.Name()) })
+	}
+	for n := 0; !forgotten(); n++ {
+		if n == 100 {
+			t.Fatal("the first host is remembered, though a hundred came after it")
+		}
+		s, _ := newSite(t, "http/1.1", brief)
+		fetch(t, c, "GET", s.URL, "")
+	}
+	if status, _ := fetch(t, c, "GET", first.URL, ""); status != 200 {
+		t.Errorf("status %d", status)
+	}
+}
+
+func TestRequestWithoutAURLIsRefused(t *testing.T) {
+	if _, err := newTransport(t, herzhttp.Config{}).RoundTrip(&http.Request{}); err == nil || !strings.Contains(err.Error(), "no URL") { //nolint:bodyclose // there is none
+		t.Errorf("%v", err)
 	}
 }
 

@@ -179,6 +179,11 @@ func (p *Pool[T]) acquireSlow(ctx context.Context) (Lease[T], error) {
 
 // takeOrJoin borrows an idle connection when nobody waits for one; otherwise the caller joins the line, as w.
 func (p *Pool[T]) takeOrJoin(ctx context.Context) (l Lease[T], w *waiter[T], err error) {
+	if p.shared {
+		if l, ok := p.takeShared(); ok {
+			return l, nil, nil
+		}
+	}
 	v, now := unfit, p.exact()
 	for {
 		p.mu.Lock()

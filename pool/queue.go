@@ -169,11 +169,20 @@ func (p *Pool[T]) grantLocked(e *entry[T], old conn.Word) (h handover[T], moved 
 	if w == nil {
 		return handover[T]{}, true
 	}
-	next, ok := e.cell.Move(old, conn.InUse, old.Leases()+boolInt(p.shared || old.Leases() == 0))
+	seq, ok := p.lendLocked(e, old)
 	if !ok {
 		return handover[T]{}, false
 	}
 	p.leaveLocked(w)
+	return handover[T]{w, grant[T]{e: e, seq: seq}}, true
+}
+
+// lendLocked makes e, whose word is old, somebody's, or one more lease of it. False: its word was no longer old.
+func (p *Pool[T]) lendLocked(e *entry[T], old conn.Word) (seq uint64, ok bool) {
+	next, ok := e.cell.Move(old, conn.InUse, old.Leases()+boolInt(p.shared || old.Leases() == 0))
+	if !ok {
+		return 0, false
+	}
 	if p.shared {
 		p.backoff = backoff{}
 		if e.tickets == nil {
@@ -181,7 +190,7 @@ func (p *Pool[T]) grantLocked(e *entry[T], old conn.Word) (h handover[T], moved 
 		}
 		e.tickets[next.Seq()] = p.sinceLocked()
 	}
-	return handover[T]{w, grant[T]{e: e, seq: next.Seq()}}, true
+	return next.Seq(), true
 }
 
 // waitedLocked is the ticket of the newest caller who has waited for d; 0 when there is none.

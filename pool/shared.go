@@ -21,10 +21,12 @@ func (p *Pool[T]) heldShared(l Lease[T]) bool {
 // releaseShared ends the loan l. With a fault the connection takes no more leases, and is closed when the last one has ended. False: the
 // loan had ended before.
 func (p *Pool[T]) releaseShared(l Lease[T], fault error) bool {
-	if !p.heldShared(l) {
-		return false
+	if p.told || p.calls != nil {
+		if !p.heldShared(l) {
+			return false
+		}
+		p.emitReturned(l, fault)
 	}
-	p.emitReturned(l, fault)
 	return p.endShared(l, fault)
 }
 
@@ -48,7 +50,11 @@ func (p *Pool[T]) endShared(l Lease[T], fault error) bool {
 		p.idle.remove(e)
 	}
 	after := p.lowerLocked(e, w, cause)
+	calm := after == keepIt && cause == conn.None && p.queue.n == 0 // there is one place more, and nobody who wants it
 	p.mu.Unlock()
+	if calm {
+		return true
+	}
 	switch after {
 	case buryIt:
 		p.bury(e, w, cause, fault)
@@ -150,17 +156,85 @@ func (p *Pool[T]) pumpShared() {
 		p.takenLocked(e)
 		state := e.cell.Load().State()
 		p.mu.Unlock()
-		v, cause := p.examine(e, p.rules.Load(), p.now())
-		if v == suspect && state == conn.InUse {
-			v = fit // its other users are the proof of life
-		}
-		room := 0
-		if v == fit {
-			room = min(p.cfg.Shares(e.value), conn.MaxLeases)
-		}
+		v, cause, room := p.examineShared(e, state)
 		if !p.offer(e, v, cause, room) {
 			return
 		}
+	}
+}
+
+// examineShared is examine, and says how many leases e takes now. The caller has marked it. State is what it was then.
+func (p *Pool[T]) examineShared(e *entry[T], state conn.State) (v verdict, cause conn.Cause, room int) {
+	v, cause = p.examine(e, p.rules.Load(), p.now())
+	if v == suspect && state == conn.InUse {
+		v = fit // its other users are the proof of life
+	}
+	if v == fit {
+		room = min(p.cfg.Shares(e.value), conn.MaxLeases)
+	}
+	return v, cause, room
+}
+
+// takeShared lends the caller a connection that has room, when nobody waits for one: he need not join the line, for which nobody has to be woken.
+// Others who join it meanwhile are served after him.
+func (p *Pool[T]) takeShared() (Lease[T], bool) {
+	p.mu.Lock()
+	var e *entry[T]
+	if p.phase == open && p.queue.n == 0 {
+		e = p.takeIdleLocked()
+	}
+	if e == nil {
+		p.mu.Unlock()
+		return Lease[T]{}, false
+	}
+	p.takenLocked(e)
+	state := e.cell.Load().State()
+	p.mu.Unlock()
+	v, cause, room := p.examineShared(e, state)
+	seq, ok := p.lendShared(e, v, room)
+	if !ok {
+		p.offer(e, v, cause, room) // which knows what to do with it
+		return Lease[T]{}, false
+	}
+	return p.begin(e, seq, p.now()), true
+}
+
+// lendShared lends the caller e, which he has marked and examined, if it is still as he found it.
+func (p *Pool[T]) lendShared(e *entry[T], v verdict, room int) (seq uint64, ok bool) {
+	if v != fit {
+		return 0, false
+	}
+	p.mu.Lock()
+	w := e.cell.Load()
+	sound := e.doomed == conn.None && e.doubted == nil && !e.dead() && (w.State() == conn.Idle || w.State() == conn.InUse)
+	if p.phase != open || !sound || room <= w.Leases() {
+		p.mu.Unlock()
+		return 0, false
+	}
+	if seq, ok = p.lendLocked(e, w); !ok {
+		p.mu.Unlock()
+		return 0, false
+	}
+	p.settledLocked(e)
+	p.freshLocked(w, room)
+	if room > w.Leases()+1 {
+		p.insertLocked(e)
+	}
+	line := p.queue.n > 0
+	if !line {
+		p.growLocked() // one that rests may be missing now
+	}
+	p.mu.Unlock()
+	if line {
+		p.pump()
+	}
+	return seq, true
+}
+
+// freshLocked learns from a connection, whose word is w, how many leases a new one takes.
+func (p *Pool[T]) freshLocked(w conn.Word, room int) {
+	if p.fresh == 0 || room > 1 && (w.Seq() == 0 || room > p.fresh) {
+		p.fresh = max(room, 1)
 	}
 }
 
@@ -173,8 +247,8 @@ func (p *Pool[T]) offer(e *entry[T], v verdict, cause conn.Cause, room int) bool
 	if e.doomed != conn.None {
 		v, cause = unfit, e.doomed // meanwhile one of its leases ended with a fault
 	}
-	if v == fit && (p.fresh == 0 || room > 1 && (w.Seq() == 0 || room > p.fresh)) {
-		p.fresh = max(room, 1)
+	if v == fit {
+		p.freshLocked(w, room)
 	}
 	switch {
 	case v == fit && idle && room <= 0 && e.doubted == nil:
