@@ -1,7 +1,7 @@
 // Package faultlab is where connections are broken on purpose: real servers, private to one run, and networks that lose, delay and swallow.
 // It is the roof of its rooms and has no code of its own.
 //
-//   - server: MariaDB, PostgreSQL, Redis, HAProxy and PgBouncer; kill, restart, freeze (SIGSTOP), demote, full, idle time-outs, TLS
+//   - server: MariaDB, PostgreSQL, Redis, HAProxy, nginx, Envoy and PgBouncer; kill, restart, freeze (SIGSTOP), demote, full, idle time-outs, TLS
 //   - netns: network namespaces; drop everything, a port, or single flows; a router whose address leads to other servers
 //   - relay: a path through this process with delay, jitter, loss, freezes and outages
 //   - proxy: a TCP proxy that loses answers, or cuts them behind a byte

@@ -1,5 +1,5 @@
-// Package server starts real servers, private to this process: MariaDB, PostgreSQL and Redis, and HAProxy, nginx and PgBouncer to stand
-// before them. Each has a temporary folder, and an address and port that nobody else uses.
+// Package server starts real servers, private to this process: MariaDB, PostgreSQL and Redis, and HAProxy, nginx, Envoy and PgBouncer to
+// stand before them. Each has a temporary folder, and an address and port that nobody else uses.
 //
 // # Contract
 //

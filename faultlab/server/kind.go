@@ -7,7 +7,7 @@ import "context"
 // Kind is a product.
 type Kind uint8
 
-// The products. HAProxy, PgBouncer and nginx stand before other servers, see [Options.To].
+// The products. HAProxy, PgBouncer, nginx and Envoy stand before other servers, see [Options.To].
 const (
 	MariaDB Kind = iota
 	PostgreSQL
@@ -15,6 +15,7 @@ const (
 	HAProxy
 	PgBouncer
 	Nginx
+	Envoy
 )
 
 // Kinds are the products that a *sql.DB speaks to.
@@ -32,7 +33,9 @@ func (k Kind) product() *product { return &products[k] }
 var products []product
 
 func init() {
-	products = []product{MariaDB: mariadb(), PostgreSQL: postgres(), Redis: redis(), HAProxy: haproxy(), PgBouncer: pgbouncer(), Nginx: nginx()}
+	products = []product{
+		MariaDB: mariadb(), PostgreSQL: postgres(), Redis: redis(), HAProxy: haproxy(), PgBouncer: pgbouncer(), Nginx: nginx(), Envoy: envoy(),
+	}
 }
 
 // product is how one kind of server is handled. Programs are looked for in PATH and in bins.
