@@ -18,7 +18,7 @@
 // # Contract of the server side
 //
 // A [Server] is an *http.Server that leaves in an order in which no balancer loses a request. Its idle time-out is above the balancer's. When it is told
-// to end, its health check answers 503 first, every answer says Connection: close (HTTP/2: GOAWAY), and it goes on accepting and serving until
+// to end, its health check answers 503 first, every answer says Connection: close (HTTP/2: GOAWAY, but late), and it goes on accepting and serving until
 // the balancer must have noticed. Only then the listener closes, requests in flight end, and pools drain; what they still had lent is logged. All of that
 // fits into one budget, and every wait has a bound.
 //

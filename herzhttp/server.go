@@ -52,6 +52,7 @@ type Server struct {
 	came     atomic.Pointer[time.Time] // when the newest other request came, since then
 
 	leaving  atomic.Bool   // who sets it ends the server
+	noticed  atomic.Bool   // the balancer must have noticed it
 	draining chan struct{} // closed when it leaves
 	ended    chan struct{} // closed when Shutdown is over; result is set before
 	result   error
@@ -127,8 +128,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
 	leaving := s.leaving.Load()
-	if leaving && r.Header.Get("Upgrade") == "" {
-		// HTTP/1.1: this is the last answer on the connection, so nobody sends another request into its end (RFC 9112, 9.6). HTTP/2: net/http makes it a GOAWAY.
+	if leaving && s.givesUp(r) {
 		w.Header().Set("Connection", "close")
 	}
 	if r.URL.Path == s.cfg.HealthPath && r.URL.Path != NoHealthPath {
@@ -149,6 +149,16 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.next.ServeHTTP(w, r)
+}
+
+// givesUp says that the answer to a request is to be the last of its connection. HTTP/1.1: nobody sends another request into its end then (RFC 9112, 9.6),
+// unless it is to become another protocol. HTTP/2: net/http makes a GOAWAY of it, which refuses every stream that is under way to the server by then. To
+// repeat those is safe, but a balancer does so only if it is told to, and until it has noticed it opens new connections. So it goes out when that is over.
+func (s *Server) givesUp(r *http.Request) bool {
+	if r.ProtoMajor >= 2 {
+		return s.noticed.Load()
+	}
+	return r.Header.Get("Upgrade") == ""
 }
 
 // Run listens on the address of the *http.Server and serves until ctx ends, then leaves as Shutdown does. See [Run] for one that listens to signals, too. It

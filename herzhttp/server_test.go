@@ -284,7 +284,7 @@ func TestBalancerThatLearnsByAnswersIsToldByThoseThatAreSafeToRepeat(t *testing.
 	})
 }
 
-func TestHTTP2ConnectionIsGivenUpAfterItsNextAnswerAndItsStreamsEnd(t *testing.T) {
+func TestHTTP2ConnectionIsGivenUpWhenTheBalancerMustHaveNoticedAndItsStreamsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var both http.Protocols
 		both.SetUnencryptedHTTP2(true)
@@ -322,19 +322,34 @@ func TestHTTP2ConnectionIsGivenUpAfterItsNextAnswerAndItsStreamsEnd(t *testing.T
 			t.Fatalf("two requests dialled %d connections", dials)
 		}
 		r.end()
-		for range 3 {
-			if got := get("/"); got != "done" {
-				t.Errorf("while it leaves: %s", got)
+		three := func() {
+			for range 3 {
+				if got := get("/"); got != "done" {
+					t.Errorf("while it leaves: %s", got)
+				}
+				synctest.Wait()
 			}
-			synctest.Wait()
 		}
+		for time.Since(r.left) < delay-time.Second { // 1 s is Propagation
+			three()
+			time.Sleep(time.Second - time.Millisecond)
+		}
+		if dials != 1 {
+			t.Errorf("%d connections before the balancer must have noticed: a GOAWAY came, which refuses what is under way", dials)
+		}
+		time.Sleep(time.Until(r.left.Add(delay - time.Second)))
+		go func() { slow <- get("/slow") }()
+		synctest.Wait()
+		three()
 		if dials < 3 {
-			t.Errorf("%d connections for three requests to a server that leaves: no GOAWAY came", dials)
+			t.Errorf("%d connections for three requests after that: no GOAWAY came", dials)
 		}
-		if got := <-slow; got != "done" {
-			t.Errorf("the stream that was open: %s", got)
+		for range 2 {
+			if got := <-slow; got != "done" {
+				t.Errorf("a stream that was open: %s", got)
+			}
 		}
-		if took, err := r.wait(); err != nil || took > delay+2*time.Second {
+		if took, err := r.wait(); err != nil || took > delay+6*time.Second {
 			t.Errorf("the end took %v: %v", took, err)
 		}
 	})
