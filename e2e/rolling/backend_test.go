@@ -33,7 +33,7 @@ const orders = "HERZ_ROLLING_SERVER"
 // order says what such a process does.
 type order struct {
 	Addr, Instance string
-	Aligned        bool
+	Aligned, HTTP2 bool
 	Alignment      herzhttp.Alignment
 }
 
@@ -56,6 +56,9 @@ func serve(text string) error {
 		fmt.Println("ready") // it listens
 		return context.Background()
 	}}
+	hs.Protocols = new(http.Protocols)
+	hs.Protocols.SetHTTP1(true) // health checks come by it
+	hs.Protocols.SetUnencryptedHTTP2(o.HTTP2)
 	if o.Aligned {
 		return aligned(hs, o.Alignment)
 	}
@@ -117,7 +120,7 @@ const (
 	distance = 5 * time.Millisecond
 )
 
-func startFleet(t *testing.T, aligned bool, a herzhttp.Alignment) *fleet {
+func startFleet(t *testing.T, o order) *fleet {
 	t.Helper()
 	n := netns.New(t)
 	path, err := relay.Open(n, 1)
@@ -132,7 +135,7 @@ func startFleet(t *testing.T, aligned bool, a herzhttp.Alignment) *fleet {
 	if err := path.Set(relay.Weather{Delay: distance}); err != nil {
 		t.Fatal(err)
 	}
-	f := &fleet{t: t, order: order{Aligned: aligned, Alignment: a}, ns: n, path: path, procs: make([]*exec.Cmd, servers)}
+	f := &fleet{t: t, order: o, ns: n, path: path, procs: make([]*exec.Cmd, servers)}
 	t.Cleanup(f.kill)
 	for i := range servers {
 		f.addrs = append(f.addrs, net.JoinHostPort(path.IP(), strconv.Itoa(8000+i)))

@@ -4,6 +4,7 @@ package rolling_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 // balancer is one that stands before the servers, and what they are told of it.
 type balancer struct {
 	kind      server.Kind
+	http2     bool // it speaks HTTP/2 to them
 	settings  []string
+	repeats   []string // further settings, which let it repeat what is safe; aligned servers have to do without
 	alignment herzhttp.Alignment
 }
 
@@ -37,6 +40,32 @@ var balancers = []balancer{
 			Notice: herzhttp.ByAnswers, HealthInterval: time.Second, FailTimeout: 3 * time.Second, Propagation: 500 * time.Millisecond,
 		},
 	},
+	{kind: server.Envoy, settings: envoyChecks, repeats: envoyRepeats, alignment: envoyTimes},
+	{
+		kind: server.Envoy, http2: true, repeats: envoyRepeats, alignment: envoyTimes,
+		settings: append([]string{"upstream.explicit_http_config.http2_protocol_options={}"}, envoyChecks...),
+	},
+}
+
+// Envoy asks as set and adds no jitter. One answer with another status than 200 is enough for it, whatever unhealthy_threshold is, and an interval begins when
+// the check before is over. It repeats nothing unless it is told to.
+var (
+	envoyChecks = []string{
+		"health_check.http_health_check.path=/readyz", "health_check.interval=0.2s", "health_check.timeout=1.5s",
+		"health_check.no_traffic_interval=0.2s", "health_check.unhealthy_threshold=2", "health_check.healthy_threshold=1",
+	}
+	envoyRepeats = []string{"route.retry_policy.retry_on=connect-failure,refused-stream", "route.retry_policy.num_retries=3"}
+	envoyTimes   = herzhttp.Alignment{
+		HealthInterval: 200 * time.Millisecond, HealthTimeout: 1500 * time.Millisecond, UnhealthyThreshold: 2, ChecksInTurn: true,
+		NoTrafficInterval: 200 * time.Millisecond, Propagation: 400 * time.Millisecond,
+	}
+)
+
+func (b balancer) String() string {
+	if b.http2 {
+		return b.kind.String() + " by HTTP2"
+	}
+	return b.kind.String()
 }
 
 // roll restarts each server, one after the other.
@@ -52,8 +81,12 @@ func roll(t *testing.T, f *fleet, l *load) string {
 
 func begin(t *testing.T, b balancer, aligned bool) (*fleet, *load) {
 	t.Helper()
-	f := startFleet(t, aligned, b.alignment)
-	front := server.Start(t, b.kind, server.Options{To: f.addrs, Settings: b.settings})
+	f := startFleet(t, order{Aligned: aligned, Alignment: b.alignment, HTTP2: b.http2})
+	settings := b.settings
+	if !aligned {
+		settings = slices.Concat(settings, b.repeats)
+	}
+	front := server.Start(t, b.kind, server.Options{To: f.addrs, Settings: settings})
 	l := startLoad(t, front.Addr())
 	for i := range servers {
 		l.serves(t, fmt.Sprintf("%d.%d", i, i+1))
@@ -63,7 +96,7 @@ func begin(t *testing.T, b balancer, aligned bool) (*fleet, *load) {
 
 func TestAlignedServersAreRestartedWithoutALostRequest(t *testing.T) {
 	for _, b := range balancers {
-		t.Run(b.kind.String(), func(t *testing.T) {
+		t.Run(b.String(), func(t *testing.T) {
 			t.Parallel()
 			for _, f := range b.alignment.Check() {
 				t.Errorf("the test's own times do not fit: %v", f)
@@ -91,7 +124,7 @@ const restartsMost = 20
 
 func TestWithoutAlignmentARestartLosesRequests(t *testing.T) {
 	for _, b := range balancers {
-		t.Run(b.kind.String(), func(t *testing.T) {
+		t.Run(b.String(), func(t *testing.T) {
 			t.Parallel()
 			f, l := begin(t, b, false)
 			restarts := 0
