@@ -16,10 +16,60 @@ import (
 	"herz.example/herz/herzhttp"
 )
 
-// fronts are proxies that speak HTTP/1.1 as their own code has it, with what makes them end connections: a time-out, and a number of requests.
-var fronts = map[server.Kind]server.Options{
-	server.HAProxy: {IdleTimeout: time.Second, Settings: []string{"mode=http"}},
-	server.Nginx:   {IdleTimeout: time.Second, Settings: []string{"keepalive_requests=7"}},
+// ending is a proxy that speaks HTTP as its own code has it, with what makes it end connections: a time-out, and a number of requests.
+type ending struct {
+	kind    server.Kind
+	options server.Options
+	http2   bool
+}
+
+var fronts = []ending{
+	{kind: server.HAProxy, options: server.Options{IdleTimeout: time.Second, Settings: []string{"mode=http"}}},
+	{kind: server.Nginx, options: server.Options{IdleTimeout: time.Second, Settings: []string{"keepalive_requests=7"}}},
+	{kind: server.Envoy, options: server.Options{IdleTimeout: time.Second, Settings: envoyEnds}},
+	{kind: server.Envoy, options: server.Options{IdleTimeout: time.Second, Settings: envoyEnds}, http2: true},
+	{kind: server.Envoy, options: server.Options{IdleTimeout: time.Second, Settings: envoyEnds, TLS: true}, http2: true},
+}
+
+// envoyEnds ends connections after seven requests, and does not add six seconds to the idle time-out (which is what Envoy's defaults do).
+var envoyEnds = []string{
+	"manager.common_http_protocol_options.max_requests_per_connection=7", "manager.drain_timeout=0.2s", "manager.delayed_close_timeout=0.1s",
+}
+
+func (f ending) String() string {
+	switch {
+	case f.options.TLS:
+		return f.kind.String() + " by HTTP2 and TLS"
+	case f.http2:
+		return f.kind.String() + " by HTTP2"
+	}
+	return f.kind.String()
+}
+
+// client is one that speaks the protocol of the front, and the front's URL.
+func (f ending) client(t *testing.T, s *server.Server, change func(*herzhttp.Config)) (*http.Client, string) {
+	t.Helper()
+	base := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: s.TLSConfig()}
+	base.Protocols.SetHTTP1(!f.http2)
+	base.Protocols.SetHTTP2(f.http2 && f.options.TLS)
+	base.Protocols.SetUnencryptedHTTP2(f.http2 && !f.options.TLS)
+	c := herzhttp.Config{Base: base}
+	if change != nil {
+		change(&c)
+	}
+	tr, err := herzhttp.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := tr.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if f.options.TLS {
+		return &http.Client{Transport: tr}, "https://" + s.Addr()
+	}
+	return &http.Client{Transport: tr}, "http://" + s.Addr()
 }
 
 // shop counts how often each order was executed.
@@ -74,20 +124,15 @@ func order(t *testing.T, c *http.Client, method, url string, id string, body []b
 }
 
 func TestHTTPClientLosesNothingToProxiesThatEndConnections(t *testing.T) {
-	for kind, options := range fronts {
-		t.Run(kind.String(), func(t *testing.T) {
+	for _, f := range fronts {
+		t.Run(f.String(), func(t *testing.T) {
+			t.Parallel()
 			s := &shop{orders: map[string]int{}}
 			backend := httptest.NewServer(s)
 			defer backend.Close()
-			options.To = []string{backend.Listener.Addr().String()}
-			front := start(t, kind, options)
-			tr, err := herzhttp.New(herzhttp.Config{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = tr.Close() }()
-			c := &http.Client{Transport: tr}
-			url := "http://" + front.Addr()
+			f.options.To = []string{backend.Listener.Addr().String()}
+			front := start(t, f.kind, f.options)
+			c, url := f.client(t, front, nil)
 
 			large := bytes.Repeat([]byte("0123456789abcdef"), 1<<13)
 			order(t, c, http.MethodHead, url, "head", nil, nil)
@@ -96,7 +141,7 @@ func TestHTTPClientLosesNothingToProxiesThatEndConnections(t *testing.T) {
 			order(t, c, http.MethodPost, url, "large", large, nil)
 			order(t, c, http.MethodPost, url, "asked before", large, func(r *http.Request) { r.Header.Set("Expect", "100-continue") })
 			order(t, c, http.MethodPost, url, "no length", large, func(r *http.Request) { r.ContentLength = -1 })
-			for i := range 60 { // nginx ends a connection after seven
+			for i := range 60 { // nginx and Envoy end a connection after seven
 				order(t, c, http.MethodPost, url, "quick "+strconv.Itoa(i), []byte("x"), nil)
 			}
 			for i := range 3 { // the proxy has closed it meanwhile
