@@ -1,4 +1,4 @@
-// Package rolling restarts three Go servers, one after the other, behind HAProxy and behind nginx, while clients send GETs and POSTs: with
+// Package rolling restarts three Go servers, one after the other, behind HAProxy, nginx and Envoy, while clients send GETs and POSTs: with
 // herzhttp.Server no request may fail, and the same servers without it show what that is worth.
 //
 // # Contract
