@@ -41,6 +41,17 @@ func (a *answers) take(set []netip.Addr) {
 	}
 }
 
+// met notes an address that a lookup by somebody else gave: what it was before is not known, so that no absence is counted.
+func (a *answers) met(addr netip.Addr) {
+	if _, known := a.lacked[addr]; known {
+		return
+	}
+	if a.lacked == nil {
+		a.lacked = map[netip.Addr]int{}
+	}
+	a.lacked[addr] = 0
+}
+
 // nearly reports whether one more answer can decide that addr is gone.
 func (a *answers) nearly(addr netip.Addr) bool {
 	return a.lacked[addr] > 0 && a.lacked[addr]+1 >= a.enough()

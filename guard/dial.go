@@ -39,7 +39,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	o := d.Options
 	o.Resolver = dialer.Resolver
 	g := WrapContext(ctx, nc, o)
-	g.SetName(addr)
+	g.SetResolvedName(addr) // net.Dialer dials what the name leads to, and nothing else
 	return g.Surface(), nil
 }
 

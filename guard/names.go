@@ -70,7 +70,14 @@ type name struct {
 // SetName says by which host name, with or without a port, the connection was dialled. While it is open the name is resolved again every
 // Options.ResolveEvery; when it no longer leads to the address of the peer, the connection is condemned with cause Identity. A Dialer does it
 // by itself; it is for those who dial on their own. An address in place of a name, and an empty name, are ignored. The first name stays.
-func (c *Conn) SetName(host string) {
+// A peer whose address no answer ever has, such as a proxy, is not judged.
+func (c *Conn) SetName(host string) { c.setName(host, false) }
+
+// SetResolvedName is SetName for those who have resolved the name and dialled what was answered: the peer is judged from the first answer on, though the
+// name may have moved since.
+func (c *Conn) SetResolvedName(host string) { c.setName(host, true) }
+
+func (c *Conn) setName(host string, answered bool) {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
@@ -81,7 +88,7 @@ func (c *Conn) SetName(host string) {
 	if !c.name.CompareAndSwap(nil, &nameKey{host: host, by: c.opt.Resolver}) {
 		return
 	}
-	names.add(c.self, *c.name.Load(), addr, c.opt.ResolveEvery)
+	names.add(c.self, *c.name.Load(), addr, answered, c.opt.ResolveEvery)
 	if c.state.Load() != stateOpen {
 		names.remove(c.self, *c.name.Load()) // it was closed meanwhile, and its leave may have come too early
 	}
@@ -100,8 +107,8 @@ func peerAddr(c *Conn) (netip.Addr, bool) {
 	return ap.Addr().Unmap().WithZone(""), err == nil
 }
 
-// add watches the name for one more connection.
-func (w *nameWatch) add(c weak.Pointer[Conn], key nameKey, addr netip.Addr, every time.Duration) {
+// add watches the name for one more connection. Answered: a lookup of the name gave its address.
+func (w *nameWatch) add(c weak.Pointer[Conn], key nameKey, addr netip.Addr, answered bool, every time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.all == nil {
@@ -113,6 +120,9 @@ func (w *nameWatch) add(c weak.Pointer[Conn], key nameKey, addr netip.Addr, ever
 		w.all[key] = n
 	}
 	n.conns[c], n.every = addr, min(n.every, every)
+	if answered {
+		n.known.met(addr)
+	}
 	if w.stop == nil {
 		ctx, stop := context.WithCancel(context.Background())
 		w.stop = stop

@@ -94,7 +94,7 @@ func dialled(t *testing.T, w *nameWatch, host, addr string) *Conn {
 	near, far := net.Pipe()
 	g := Wrap(near, Options{})
 	key := nameKey{host: host}
-	w.add(g.self, key, netip.MustParseAddr(addr), DefaultResolveEvery)
+	w.add(g.self, key, netip.MustParseAddr(addr), false, DefaultResolveEvery)
 	t.Cleanup(func() {
 		w.remove(g.self, key)
 		g.Close()
@@ -222,4 +222,35 @@ func TestWatchOfNamesEndsWithTheLastConnection(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestNameThatMovesBeforeItIsResolvedAgainLeavesNobodyBehind(t *testing.T) {
+	for answered, want := range map[bool]conn.Cause{true: conn.Identity, false: conn.None} {
+		synctest.Test(t, func(t *testing.T) {
+			z := &zone{set: []string{"10.0.0.2"}}
+			w := &nameWatch{lookup: z.lookup}
+			near, far := net.Pipe()
+			defer far.Close()
+			g := Wrap(near, Options{})
+			defer g.Close()
+			w.add(g.self, nameKey{host: "db"}, netip.MustParseAddr("10.0.0.1"), answered, DefaultResolveEvery)
+			defer w.remove(g.self, nameKey{host: "db"})
+			busy(10*time.Second, g)
+			if cause, _ := g.Condemned(); cause != want {
+				t.Errorf("the dial's lookup gave the address: %v; condemned by %v, want %v", answered, cause, want)
+			}
+		})
+	}
+}
+
+func TestAddressThatIsMetAgainIsNotTakenForAnAnswer(t *testing.T) {
+	var known answers
+	a, b := netip.MustParseAddr("10.0.0.1"), addrsOf("10.0.0.2")
+	known.met(a)
+	known.take(b)
+	known.met(a) // by a dial whose lookup was answered by a server that lags behind
+	known.take(b)
+	if !known.gone(a) {
+		t.Error("two answers in a row lack the address, and it is not gone")
+	}
 }

@@ -46,8 +46,6 @@ func TestDialledNameThatMovesCondemnsItsConnections(t *testing.T) {
 	if g.Name() != "db.test" {
 		t.Fatalf("dialled by %q", g.Name())
 	}
-	asked := ns.Asked("db.test")
-	eventually(t, "the name is resolved again", func() bool { return ns.Asked("db.test") > asked })
 	if g.Alive() != nil {
 		t.Fatal("condemned before the name moved")
 	}

@@ -73,7 +73,7 @@ func (s *spreader) dial(ctx context.Context, network, addr string) (net.Conn, er
 		nc, err := s.one(ctx, dialer, net.JoinHostPort(a.String(), port), len(list)-i)
 		if err == nil {
 			if g, ok := guard.From(nc); ok {
-				g.SetName(addr)
+				g.SetResolvedName(addr)
 			}
 			return nc, nil
 		}
