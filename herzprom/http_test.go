@@ -129,7 +129,9 @@ func TestRequestsDialsAndConnectionsOfHTTPHaveTheConventionsNames(t *testing.T) 
 		"http_client_request_duration_seconds{error_type=ambiguous,http_request_method=POST,network_protocol_version=1.1," + at + "}":                           1,
 		"http_client_connection_duration_seconds" + labelled:            1,
 		"sum of herz_http_connection_requests" + labelled:               4,
-		"herz_http_ambiguous_total" + labelled:                          1,
+		"herz_http_ambiguous_total{reason=connection_lost," + at + "}":  1,
+		"herz_http_ambiguous_total{reason=canceled," + at + "}":         0,
+		"herz_http_ambiguous_total{reason=timeout," + at + "}":          0,
 		"herz_http_repeats_total{reason=harmless," + at + "}":           0,
 		"herz_http_repeats_total{reason=not_delivered," + at + "}":      0,
 		"herz_http_phase_duration_seconds{phase=resolve," + at + "}":    1,
@@ -185,6 +187,23 @@ func TestRepeatsAreCountedByWhatAllowsThem(t *testing.T) {
 		"herz_http_repeats_total{reason=not_delivered,server_address=shop,server_port=80}": 1,
 		"herz_http_repeats_total{reason=harmless,server_address=shop,server_port=80}":      2,
 	})
+}
+
+func TestRequestThatItsCallerGaveUpIsToldFromOneThatWasLost(t *testing.T) {
+	for reason, err := range map[string]error{
+		"connection_lost": io.EOF, "timeout": context.DeadlineExceeded, "canceled": fmt.Errorf("x: %w", context.Canceled),
+	} {
+		metrics := herzprom.NewHTTP(herzprom.HTTPConfig{})
+		metrics.Dialed(herzhttp.Dial{Host: "shop:80"})
+		metrics.Tried(herzhttp.Try{Host: "shop:80", Method: "POST", Err: &herzhttp.AmbiguousError{Err: err}})
+		got := shown(t, metrics)
+		for _, each := range []string{"connection_lost", "timeout", "canceled"} {
+			n, ok := got["herz_http_ambiguous_total{reason="+each+",server_address=shop,server_port=80}"]
+			if !ok || n != 0 != (each == reason) {
+				t.Errorf("%v: of reason %s there are %v (%v)", err, each, n, ok)
+			}
+		}
+	}
 }
 
 func TestHostsPastTheLimitShareOneSeries(t *testing.T) {

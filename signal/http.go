@@ -26,6 +26,9 @@ const other = "_OTHER"
 // Why a try is repeated.
 const notDelivered, isHarmless = "not_delivered", "harmless"
 
+// Why it is not known whether a request was executed. A caller who gives up wants no answer any more, so that alerts leave him out.
+const connectionLost, timedOut, canceled = "connection_lost", "timeout", "canceled"
+
 // Sample is one measurement of HTTP: of a histogram a value, of a counter what is added, else the number of now.
 type Sample struct {
 	Metric     string
@@ -127,7 +130,7 @@ func (h *HTTP) Tried(t *herzhttp.Try, tell func(Sample)) {
 	case t.Repeats:
 		tell(Sample{Repeats, [6]string{isHarmless, s.address, s.port}, 1})
 	case errors.Is(t.Err, guard.ErrAmbiguous):
-		tell(Sample{Ambiguous, [6]string{s.address, s.port}, 1})
+		tell(Sample{Ambiguous, [6]string{whyAmbiguous(t.Err), s.address, s.port}, 1})
 	}
 }
 
@@ -142,7 +145,9 @@ func (h *HTTP) Dialed(d *herzhttp.Dial, tell func(Sample)) {
 	for _, reason := range [...]string{notDelivered, isHarmless} {
 		tell(Sample{Repeats, [6]string{reason, s.address, s.port}, 0})
 	}
-	tell(Sample{Ambiguous, [6]string{s.address, s.port}, 0})
+	for _, reason := range [...]string{connectionLost, timedOut, canceled} {
+		tell(Sample{Ambiguous, [6]string{reason, s.address, s.port}, 0})
+	}
 	for i, took := range [...]time.Duration{d.Resolve, d.Connect, d.TLS} {
 		if took <= 0 {
 			continue
@@ -225,6 +230,16 @@ func method(m string) string {
 	return other
 }
 
+// whyAmbiguous is why nobody knows what became of a request.
+func whyAmbiguous(err error) string {
+	switch kind := errorType(err); kind {
+	case timedOut, canceled:
+		return kind
+	default:
+		return connectionLost
+	}
+}
+
 // errorType is err in one word of a short list.
 func errorType(err error) string {
 	var full *pool.ExhaustedError
@@ -234,9 +249,9 @@ func errorType(err error) string {
 	case errors.Is(err, herzhttp.ErrClosed), errors.Is(err, pool.ErrClosed):
 		return "pool_closed"
 	case errors.Is(err, context.Canceled):
-		return "canceled"
+		return canceled
 	case errors.As(err, &full), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timed) && timed.Timeout():
-		return "timeout"
+		return timedOut
 	case errors.As(err, &dial):
 		return "connection_error"
 	case errors.Is(err, guard.ErrAmbiguous):

@@ -64,7 +64,11 @@ func HTTPMetrics() []Metric {
 			Repeats, "{request}", Counter, "Tries that failed and were repeated: not_delivered (proved), harmless (safe method or Idempotency-Key).",
 			[]string{Reason, ServerAddress, ServerPort},
 		},
-		{Ambiguous, "{request}", Counter, "Requests that failed and may have been executed, which were not repeated.", at},
+		{
+			Ambiguous, "{request}", Counter,
+			"Requests that failed and may have been executed, which were not repeated: connection_lost, timeout, canceled (the caller gave up).",
+			[]string{Reason, ServerAddress, ServerPort},
+		},
 		{HTTPMax, "{connection}", UpDown, "Most connections allowed to be open.", at},
 		{HTTPWaiting, "{request}", UpDown, "Requests that wait for a connection now.", at},
 		{HTTPTimeouts, "{timeout}", Counter, "Requests that waited for a connection until their time ran out.", at},
