@@ -1,6 +1,7 @@
 package herzhttp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,6 +17,8 @@ type AmbiguousError struct {
 	Method string
 	Host   string // address with port
 	Err    error
+
+	ended error // how the caller's context had ended, which its cause does not tell; nil: it had not
 }
 
 // Error says what to do about it.
@@ -24,14 +27,18 @@ func (e *AmbiguousError) Error() string {
 		e.Method, e.Host, e.Err)
 }
 
-// Is reports that the error is guard.ErrAmbiguous.
-func (e *AmbiguousError) Is(target error) bool { return target == guard.ErrAmbiguous }
+// Is reports that the error is guard.ErrAmbiguous, and context.Canceled or context.DeadlineExceeded where the caller's context had ended, with whatever cause.
+func (e *AmbiguousError) Is(target error) bool {
+	return target == guard.ErrAmbiguous || e.ended != nil && target == e.ended
+}
 
 // Unwrap is what happened.
 func (e *AmbiguousError) Unwrap() error { return e.Err }
 
 // Timeout reports whether time ran out.
-func (e *AmbiguousError) Timeout() bool { return isTimeout(e.Err) }
+func (e *AmbiguousError) Timeout() bool {
+	return isTimeout(e.Err) || errors.Is(e.ended, context.DeadlineExceeded)
+}
 
 // undeliveredError is the failure of a request that was not delivered and could not be sent again.
 type undeliveredError struct{ err error }
@@ -142,7 +149,7 @@ func (r *request) failed(err error) error {
 	case r.fate == undelivered:
 		return &undeliveredError{err}
 	case r.fate == unknown && !harmless(r.req):
-		return &AmbiguousError{Method: methodOf(r.req), Host: r.host.address, Err: err}
+		return &AmbiguousError{Method: methodOf(r.req), Host: r.host.address, Err: err, ended: r.req.Context().Err()}
 	default:
 		return err
 	}

@@ -211,6 +211,27 @@ func TestPostThatRanOutOfTimeIsAmbiguousAndATimeout(t *testing.T) {
 	})
 }
 
+func TestPostThatItsCallerGaveUpSaysSoWhateverTheCause(t *testing.T) {
+	everyProtocol(t, func(t *testing.T, protocol string) {
+		release, arrived := make(chan struct{}), make(chan struct{})
+		s, cfg := newSite(t, protocol, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			close(arrived)
+			<-release
+		}))
+		defer close(release)
+		ctx, cancel := context.WithCancelCause(withTimeout(t, 20*time.Second))
+		defer cancel(nil)
+		go func() {
+			<-arrived
+			cancel(errors.New("a sibling failed")) // as an errgroup does
+		}()
+		req, _ := http.NewRequestWithContext(ctx, "POST", s.URL, strings.NewReader("x"))
+		if err := do(newTransport(t, cfg), req); !errors.Is(err, guard.ErrAmbiguous) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 // oneWay is a body that can be read once.
 type oneWay struct{ io.Reader }
 
