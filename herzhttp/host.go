@@ -63,7 +63,7 @@ func (h *host) newPool() (*pool.Pool[*link], error) {
 		}
 	}
 	cfg := pool.Config[*link]{
-		Name: name, Limits: limits,
+		Name: name, Protocol: "http", Limits: limits,
 		Dial:     h.dial,
 		Close:    func(_ context.Context, l *link) error { return l.cc.Close() },
 		Ping:     func(ctx context.Context, l *link) error { return l.answer(ctx) },

@@ -12,6 +12,9 @@
 // for a connection, and whether it was reused. There are two for each loan, both short, the second linked to the first, and none is open in between.
 // They are made only where the caller's context has a span that is recorded.
 //
+// An [HTTP] is the same for a herzhttp.Transport, as its Watch and its Observer: metrics under http.client. and herz.http., and of its pools those with names
+// of our own. It makes no spans.
+//
 // # Not a goal
 //
 // Spans and durations of queries and requests: otelsql, otelhttp and otelgrpc have them. A loan that nobody asks for in a context, and guarded

@@ -16,10 +16,12 @@ import (
 	"herz.example/herz/signal"
 )
 
-// HTTP tells OpenTelemetry what a herzhttp.Transport does. It is made by NewHTTP and given to transports as their Watch and as their Observer. Only the
-// metrics of HTTP are told: spans of requests are otelhttp's, and the metrics of pools whose names begin with herz. are those of an [Observer].
+// HTTP tells OpenTelemetry what a herzhttp.Transport does. It is made by NewHTTP and given to transports as their Watch and as their Observer. Metrics are
+// told, of the transport's pools those whose names begin with herz., and no spans: those of requests are otelhttp's. An [Observer] for pools of
+// databases may have the same meter provider; given to the same transport it would tell its pools a second time.
 type HTTP struct {
 	cfg     settings
+	pools   *Observer
 	signals *signal.HTTP
 	metrics map[string]signal.Metric
 	times   map[string]metric.Float64Histogram
@@ -39,8 +41,8 @@ type point struct {
 	values [6]string
 }
 
-// NewHTTP makes an HTTP, and its instruments with the meter provider, whose errors it returns. Of the options it heeds WithMeterProvider, WithAttributes
-// and WithArticleNames.
+// NewHTTP makes an HTTP, and its instruments with the meter provider, whose errors it returns. Of the options it heeds WithMeterProvider, WithAttributes,
+// WithLearner and WithArticleNames.
 func NewHTTP(opts ...Option) (*HTTP, error) {
 	cfg := newSettings(opts)
 	h := &HTTP{
@@ -68,6 +70,11 @@ func NewHTTP(opts ...Option) (*HTTP, error) {
 	var err error
 	if h.stop, err = m.RegisterCallback(h.collect, all...); err != nil {
 		return nil, fmt.Errorf("herz/herzotel: register the callback of the instruments: %w", err)
+	}
+	cfg.spans = false
+	own := slices.DeleteFunc(signal.Metrics(), func(s signal.Metric) bool { return !signal.Own(s.Name) })
+	if h.pools, err = newObserver(cfg, own); err != nil {
+		return nil, errors.Join(err, h.stop.Unregister())
 	}
 	return h, nil
 }
@@ -140,7 +147,7 @@ func (h *HTTP) attributes(s signal.Sample) metric.MeasurementOption {
 
 // Bind gives the observer for one pool of a herzhttp.Transport. It is called by the pool.
 func (h *HTTP) Bind(src pool.Source) pool.Observer {
-	m := &httpMeter{owner: h, src: src}
+	m := &httpMeter{meter: h.pools.add(h.signals.Named(src)), owner: h, src: src}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.bound = append(h.bound, m)
@@ -151,19 +158,19 @@ func (h *HTTP) Bind(src pool.Source) pool.Observer {
 func (h *HTTP) Observe(pool.Event) {}
 
 // Close stops the reading of all pools. What is measured as it happens goes on. It may be called more than once.
-func (h *HTTP) Close() error { return h.stop.Unregister() }
+func (h *HTTP) Close() error { return errors.Join(h.stop.Unregister(), h.pools.Close()) }
 
-// httpMeter is the observer of one pool.
+// httpMeter is the observer of one pool. Of loans it measures no time: the transport tells of requests.
 type httpMeter struct {
+	*meter
+
 	owner *HTTP
 	src   pool.Source
 }
 
-// WantsLoans reports false: the transport tells of requests.
-func (m *httpMeter) WantsLoans() bool { return false }
-
-// Observe measures the ends of connections.
+// Observe measures the ends of connections, and what the metrics of our own need.
 func (m *httpMeter) Observe(e pool.Event) {
+	m.meter.Observe(e)
 	m.owner.signals.Closed(e, m.owner.tell)
 	if e.Kind == pool.PoolClosed {
 		m.owner.mu.Lock()

@@ -3,6 +3,7 @@ package herzotel_test
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"herz.example/herz/herzhttp"
 	"herz.example/herz/herzotel"
+	"herz.example/herz/pool"
 	"herz.example/herz/signal"
 )
 
@@ -31,16 +33,21 @@ func clientOf(t *testing.T, opts ...herzotel.Option) (open, closed map[string]me
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, _ := http.NewRequestWithContext(context.Background(), "GET", s.URL, http.NoBody)
+	request(t, tr, s.URL)
+	open = b.told(t)
+	_ = tr.Drain(t.Context())
+	return open, b.told(t), strings.Replace(strings.TrimPrefix(s.URL, "http://"), ":", " ", 1)
+}
+
+func request(t *testing.T, tr *herzhttp.Transport, url string) {
+	t.Helper()
+	req, _ := http.NewRequestWithContext(context.Background(), "GET", url, http.NoBody)
 	resp, err := tr.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, _ = io.Copy(io.Discard, resp.Body)
 	_ = resp.Body.Close()
-	open = b.told(t)
-	_ = tr.Drain(t.Context())
-	return open, b.told(t), strings.Replace(strings.TrimPrefix(s.URL, "http://"), ":", " ", 1)
 }
 
 func TestNamesAndUnitsOfHTTPAreThoseOfTheConventions(t *testing.T) {
@@ -83,6 +90,67 @@ func TestNamesAndUnitsOfHTTPAreThoseOfTheConventions(t *testing.T) {
 	}
 	if string(httpconv.ConnectionStateActive) != "active" || string(httpconv.ConnectionStateIdle) != "idle" || string(httpconv.RequestMethodOther) != "_OTHER" {
 		t.Error("the conventions have other words")
+	}
+}
+
+func TestPoolsOfDatabasesAndOfHTTPAreToldOnceEach(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	defer s.Close()
+	b := newBench(t, pool.Limits{})
+	h, err := herzotel.NewHTTP(herzotel.WithMeterProvider(b.meters))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := herzhttp.New(herzhttp.Config{Name: "shop", Watch: h, Observer: h})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	b.acquire(t.Context(), t).Release()
+	request(t, tr, s.URL)
+	request(t, tr, s.URL)
+	name := "shop/" + strings.TrimPrefix(s.URL, "http://")
+	told := b.told(t)
+	for metric, points := range map[string]map[string]float64{
+		signal.Acquires: {"orders dialed": 1, "orders reused": 0, name + " dialed": 1, name + " reused": 1},
+		signal.Oldest:   {"orders": 0, name: 0}, signal.KernelDrift: {"orders": 0, name: 0},
+		signal.Max: {"orders": 10}, signal.Timeouts: {"orders": 0}, signal.WaitTime: {"orders": 1}, signal.UseTime: {"orders": 1},
+	} {
+		if got := values(told[metric]); !maps.Equal(got, points) {
+			t.Errorf("%s: %v, want %v", metric, got, points)
+		}
+	}
+	if err := tr.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := values(b.told(t)[signal.Oldest]); !maps.Equal(got, map[string]float64{"orders": 0}) {
+		t.Errorf("a transport that is closed leaves its pools behind: %v", got)
+	}
+	_ = h.Close()
+}
+
+func TestObserverOfDatabasesCallsNoPoolOfHTTPADatabase(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	defer s.Close()
+	b := &bench{reader: sdkmetric.NewManualReader()}
+	o, err := herzotel.New(herzotel.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := herzhttp.New(herzhttp.Config{Observer: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	request(t, tr, s.URL)
+	told := b.told(t)
+	if got := values(told[signal.Dials]); got[strings.TrimPrefix(s.URL, "http://")+" ok"] != 1 {
+		t.Errorf("%s: %v", signal.Dials, got)
+	}
+	for name, m := range told {
+		if !signal.Own(name) && len(values(m)) > 0 {
+			t.Errorf("%s is told of a pool of HTTP", name)
+		}
 	}
 }
 

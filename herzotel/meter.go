@@ -19,16 +19,18 @@ type meter struct {
 	tally signal.Tally
 	with  []metric.RecordOption // the attributes of this pool, made once
 
-	wait, use, create, rtt, idleAtDeath metric.Float64Histogram
+	wait, use, create, rtt, idleAtDeath metric.Float64Histogram // nil: it is not told of this pool
 }
 
 func newMeter(o *Observer, src pool.Source) *meter {
 	set := attribute.NewSet(o.attributes(src.Name(), signal.Metric{}, [2]string{})...)
-	return &meter{
-		owner: o, src: src, with: []metric.RecordOption{metric.WithAttributeSet(set)},
-		wait: o.times[signal.WaitTime], use: o.times[signal.UseTime], create: o.times[signal.CreateTime], rtt: o.times[signal.HeartbeatRT],
-		idleAtDeath: o.times[signal.IdleAtDeath],
+	m := &meter{
+		owner: o, src: src, with: []metric.RecordOption{metric.WithAttributeSet(set)}, rtt: o.times[signal.HeartbeatRT], idleAtDeath: o.times[signal.IdleAtDeath],
 	}
+	if !signal.OfHTTP(src) {
+		m.wait, m.use, m.create = o.times[signal.WaitTime], o.times[signal.UseTime], o.times[signal.CreateTime]
+	}
+	return m
 }
 
 // Observe measures what is told by events.
@@ -52,7 +54,9 @@ func (m *meter) Observe(e pool.Event) {
 }
 
 func (m *meter) record(ctx context.Context, h metric.Float64Histogram, d time.Duration) {
-	h.Record(ctx, d.Seconds(), m.with...)
+	if h != nil {
+		h.Record(ctx, d.Seconds(), m.with...)
+	}
 }
 
 // Lent measures the wait, and shows it to the caller's trace.

@@ -40,8 +40,9 @@ type asynchronous struct {
 }
 
 // New makes an Observer, and its instruments with the meter provider, whose errors it returns.
-func New(opts ...Option) (*Observer, error) {
-	cfg := newSettings(opts)
+func New(opts ...Option) (*Observer, error) { return newObserver(newSettings(opts), signal.Metrics()) }
+
+func newObserver(cfg settings, list []signal.Metric) (*Observer, error) {
 	o := &Observer{cfg: cfg, times: map[string]metric.Float64Histogram{}, now: map[string]asynchronous{}}
 	if cfg.spans {
 		o.tracer = cfg.tracers.Tracer(scope)
@@ -49,7 +50,7 @@ func New(opts ...Option) (*Observer, error) {
 	m := cfg.meters.Meter(scope)
 	var errs []error
 	var all []metric.Observable
-	for _, s := range signal.Metrics() {
+	for _, s := range list {
 		if s.Kind == signal.Histogram {
 			h, err := m.Float64Histogram(s.Name, metric.WithUnit(s.Unit), metric.WithDescription(s.Help), metric.WithExplicitBucketBoundaries(bounds(s)...))
 			o.times[s.Name], errs = h, append(errs, err)

@@ -36,6 +36,7 @@ func (*thing) Close() error { return nil }
 type bench struct {
 	pool   *pool.Pool[*thing]
 	reader *sdkmetric.ManualReader
+	meters *sdkmetric.MeterProvider
 	spans  *tracetest.InMemoryExporter
 	tracer *sdktrace.TracerProvider
 }
@@ -43,9 +44,10 @@ type bench struct {
 func newBench(t testing.TB, l pool.Limits, opts ...herzotel.Option) *bench {
 	t.Helper()
 	b := &bench{reader: sdkmetric.NewManualReader(), spans: tracetest.NewInMemoryExporter()}
+	b.meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader))
 	b.tracer = sdktrace.NewTracerProvider(sdktrace.WithSyncer(b.spans))
 	o, err := herzotel.New(append([]herzotel.Option{
-		herzotel.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader))), herzotel.WithTracerProvider(b.tracer),
+		herzotel.WithMeterProvider(b.meters), herzotel.WithTracerProvider(b.tracer),
 	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)

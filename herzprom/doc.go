@@ -11,7 +11,8 @@
 //	db, err := herzsql.OpenPooled("mysql", dsn, herzsql.WithName("orders"), herzsql.WithObserver(metrics))
 //
 // An [HTTP] is the same for a herzhttp.Transport, as its Watch and its Observer: requests, dials by phase, and connections by host, under http_client_ and
-// herz_http_. Its pools are not called pools of a database: of them only metrics with names of our own are exported.
+// herz_http_. Its pools are not called pools of a database: of them only metrics with names of our own are exported, also by a Collector, which
+// has no more than these of a transport.
 //
 // Nothing is counted twice: what the pool counts itself is read when somebody scrapes, and only times are measured as they happen.
 // Labels are the name of the pool and short lists of words that are known beforehand, never a connection, a peer or a query. Pools of one name are

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"herz.example/herz/ceiling"
 	"herz.example/herz/herzhttp"
 	"herz.example/herz/pool"
 	"herz.example/herz/signal"
@@ -21,6 +22,8 @@ type HTTPConfig struct {
 	ConstLabels prometheus.Labels
 	// MaxHosts is how many hosts have series of their own; those that are met later share one, whose host is "other". 0: 100.
 	MaxHosts int
+	// Learner is as in [Config], for transports with such an observer. It is not heeded beside Pools, which has its own. Nil: that is not exported.
+	Learner *ceiling.Learner
 	// Pools is a collector that exports pools of databases to the same registry: it takes the metrics of the HTTP pools whose names begin with
 	// herz_pool_ and herz_connection_, because a registry takes each name from one collector. Nil: the HTTP collector exports them itself.
 	Pools *Collector
@@ -62,7 +65,7 @@ func NewHTTP(cfg HTTPConfig) *HTTP {
 	}
 	h.note = h.add
 	if h.nested {
-		h.pools = New(Config{ConstLabels: cfg.ConstLabels})
+		h.pools = New(Config{ConstLabels: cfg.ConstLabels, Learner: cfg.Learner})
 	}
 	all := signal.HTTPMetrics()
 	if cfg.ArticleNames {
@@ -132,7 +135,6 @@ func (h *HTTP) begin(metric string) any {
 // Bind gives the observer for one pool of a herzhttp.Transport. It is called by the pool.
 func (h *HTTP) Bind(src pool.Source) pool.Observer {
 	m := &httpMeter{owner: h, src: src, meter: newMeter(h.pools, h.signals.Named(src))}
-	m.own = true
 	h.pools.add(m.meter)
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -302,6 +302,27 @@ func TestOneRegistryHasPoolsOfDatabasesAndOfHTTP(t *testing.T) {
 	}
 }
 
+func TestCollectorOfDatabasesCallsNoPoolOfHTTPADatabase(t *testing.T) {
+	s := shop(t, false)
+	metrics := herzprom.New(herzprom.Config{})
+	tr, err := herzhttp.New(herzhttp.Config{Observer: metrics})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tr.Close() })
+	if err := ask(t, tr, "GET", s.URL+"/200"); err != nil {
+		t.Fatal(err)
+	}
+	got := shown(t, metrics)
+	name := "{db_client_connection_pool_name=" + strings.TrimPrefix(s.URL, "http://")
+	want(t, got, map[string]float64{"herz_pool_dials_total" + name + ",result=ok}": 1, "herz_pool_oldest_waiter_seconds" + name + "}": 0})
+	for series := range got {
+		if strings.HasPrefix(strings.TrimPrefix(series, "sum of "), "db_") || strings.HasPrefix(series, herzprom.ActiveConnections) {
+			t.Errorf("%s is exported of a pool of HTTP", series)
+		}
+	}
+}
+
 func TestNamesOfHTTPAreWhatPrometheusExpects(t *testing.T) {
 	s := shop(t, false)
 	metrics := herzprom.NewHTTP(herzprom.HTTPConfig{ConstLabels: prometheus.Labels{"service": "shop"}})

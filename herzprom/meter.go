@@ -15,7 +15,7 @@ type meter struct {
 	owner  *Collector
 	src    pool.Source
 	labels func(context.Context) prometheus.Labels // nil: no exemplars
-	own    bool                                    // only metrics with names of our own: it is no pool of a database
+	own    bool                                    // only metrics with names of our own: it is a pool of HTTP
 
 	wait, use, create, rtt, idleAtDeath *histogram
 	tally                               signal.Tally
@@ -24,7 +24,7 @@ type meter struct {
 func newMeter(owner *Collector, src pool.Source) *meter {
 	b := owner.bounds
 	return &meter{
-		owner: owner, src: src, labels: owner.cfg.Exemplar,
+		owner: owner, src: src, labels: owner.cfg.Exemplar, own: signal.OfHTTP(src),
 		wait: newHistogram(b), use: newHistogram(b), create: newHistogram(b), rtt: newHistogram(b), idleAtDeath: newHistogram(idleBounds),
 	}
 }

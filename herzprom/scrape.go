@@ -17,11 +17,7 @@ type timed struct{ pool, metric string }
 
 // read adds one pool.
 func (s *scrape) read(m *meter) {
-	if m.own {
-		s.numbers.ReadOwn(m.src, &m.tally)
-	} else {
-		s.numbers.Read(m.src, &m.tally)
-	}
+	s.numbers.Read(m.src, &m.tally)
 	for name, h := range m.times() {
 		if m.own && !signal.Own(name) {
 			continue

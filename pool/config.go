@@ -10,6 +10,9 @@ import (
 type Config[T any] struct {
 	// Name is the pool's name in events, errors and on the board. Empty: DefaultPool.
 	Name string
+	// Protocol is what is spoken over the connections, as the attribute network.protocol.name of the OpenTelemetry conventions has it: "http". Exporters
+	// take a pool that says so for none of a database. Empty: it is not told.
+	Protocol string
 	// Dial makes a connection. It is called on a goroutine of its own, under a context that ends after
 	// Limits.HeartbeatTimeout or when the pool closes, and that carries a [guard.Capture], so that the pool finds the guarded
 	// socket under the connection. Every error means that there is no connection.

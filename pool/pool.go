@@ -188,6 +188,9 @@ const probeAfter = 20 * time.Millisecond
 // Name is the pool's name.
 func (p *Pool[T]) Name() string { return p.cfg.Name }
 
+// Protocol is [Config].Protocol.
+func (p *Pool[T]) Protocol() string { return p.cfg.Protocol }
+
 // emit tells the observer. It must not be called with mu held.
 func (p *Pool[T]) emit(e Event) {
 	if p.cfg.Observer == nil {

@@ -280,6 +280,9 @@ func (n named) Name() string {
 	return name
 }
 
+// Protocol is HTTP's.
+func (n named) Protocol() string { return "http" }
+
 // Drift is the pool's.
 func (n named) Drift() int {
 	if d, ok := n.Source.(drifting); ok {

@@ -37,6 +37,15 @@ type unasking interface{ Unasked() []conn.Unasked }
 // drifting is a source that compares what it believes with what the kernel says, as pools of Herz do.
 type drifting interface{ Drift() int }
 
+// speaking is a source that says what is spoken, as pools of Herz do.
+type speaking interface{ Protocol() string }
+
+// OfHTTP reports whether src says that it is a pool of HTTP connections. Of such a pool no metric is told whose name is of databases.
+func OfHTTP(src pool.Source) bool {
+	s, ok := src.(speaking)
+	return ok && s.Protocol() == "http"
+}
+
 // Read gives the points of all metrics of a pool that are no histogram. The numbers of connections are those of one moment.
 func Read(src pool.Source, t *Tally) []Point {
 	st, l := src.Stats(), src.Limits()

@@ -21,19 +21,11 @@ type Readings struct {
 	order  []Series
 }
 
-// Read adds the numbers of one pool.
+// Read adds the numbers of one pool; of one that is [OfHTTP] only those whose names are our own, because those of the conventions speak of databases.
 func (r *Readings) Read(src pool.Source, t *Tally) {
-	name := src.Name()
+	name, all := src.Name(), !OfHTTP(src)
 	for _, p := range Read(src, t) {
-		r.add(Series{name, p.Metric, p.Attributes}, p.Value)
-	}
-}
-
-// ReadOwn adds the numbers of a pool that is none of a database: those whose names are our own. Those of the conventions speak of databases.
-func (r *Readings) ReadOwn(src pool.Source, t *Tally) {
-	name := src.Name()
-	for _, p := range Read(src, t) {
-		if Own(p.Metric) {
+		if all || Own(p.Metric) {
 			r.add(Series{name, p.Metric, p.Attributes}, p.Value)
 		}
 	}
