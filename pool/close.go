@@ -95,15 +95,19 @@ func (p *Pool[T]) deathOf(e *entry[T], w conn.Word, cause conn.Cause, err error)
 	return d
 }
 
-// diedBeforeLoan reports whether e, which is lent, had ended when it was: the promise of this package is that it never is. The ages are those of
-// the socket and of the connection, which is the younger of the two, and the loan's time is up to a tick early: so none is blamed that died in
-// its user's hands.
+// diedBeforeLoan reports, under mu, whether e, which is lent or has just been returned, had ended when it was lent: the promise of this package is that it
+// never had. The ages are those of the socket and of the connection, which is the younger of the two, and the loan's time is up to a tick early: so
+// none is blamed that died in its user's hands.
 func (e *entry[T]) diedBeforeLoan() bool {
 	if e.guard == nil {
 		return false
 	}
+	lent := e.stamp.Load()
+	if e.tickets != nil {
+		lent = e.newest
+	}
 	d, dead := e.guard.Death()
-	return dead && !d.Cause.Ours() && int64(d.Age) < e.stamp.Load()-e.born
+	return dead && !d.Cause.Ours() && int64(d.Age) < lent-e.born
 }
 
 // closer closes e, and then those that wait to be closed.

@@ -19,6 +19,62 @@ func TestConnectionThatWasDeadWhenItWasLentIsCounted(t *testing.T) {
 	}
 }
 
+// Its user need not notice: an answer can come whole before the connection ends.
+func TestConnectionThatDiedWhileItWasLentIsNoneThatWasLentDead(t *testing.T) {
+	for way, end := range map[string]func(Lease[*guard.Conn]){
+		"released": Lease[*guard.Conn].Release, "discarded": func(l Lease[*guard.Conn]) { l.Discard(nil) },
+	} {
+		for kind, set := range map[string]func(*Config[*guard.Conn]){
+			"plain": func(*Config[*guard.Conn]) {}, "observed": func(c *Config[*guard.Conn]) { c.Observer = nobody{} },
+			"with a reset": func(c *Config[*guard.Conn]) { c.Reset = func(context.Context, *guard.Conn) error { return nil } },
+			"shared":       func(c *Config[*guard.Conn]) { c.Shares = func(*guard.Conn) int { return 2 } },
+		} {
+			t.Run(way+", "+kind, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { returnDead(t, set, end) })
+			})
+		}
+	}
+}
+
+type nobody struct{}
+
+func (nobody) Observe(Event) {}
+
+func returnDead(t *testing.T, set func(*Config[*guard.Conn]), end func(Lease[*guard.Conn])) {
+	near, far := net.Pipe()
+	cfg := Config[*guard.Conn]{
+		Dial: func(context.Context) (*guard.Conn, error) { return guard.Wrap(near, guard.Options{}), nil }, Guard: func(c *guard.Conn) *guard.Conn { return c },
+		Limits: Limits{MaxOpen: 1},
+	}
+	set(&cfg)
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	leases := make([]Lease[*guard.Conn], 1)
+	if cfg.Shares != nil {
+		leases = make([]Lease[*guard.Conn], 2)
+	}
+	for i := range leases {
+		if leases[i], err = p.Acquire(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = far.Close()
+	if _, err = leases[0].Value().Read(make([]byte, 1)); err == nil {
+		t.Fatal("the peer has left and nothing says so")
+	}
+	for _, l := range leases {
+		time.Sleep(time.Second)
+		end(l)
+	}
+	synctest.Wait()
+	if st := p.Stats(); st.DeadLent != 0 || st.Leases != 0 {
+		t.Errorf("%d connections were lent dead; %d leases are out", st.DeadLent, st.Leases)
+	}
+}
+
 func lendDead(t *testing.T, after bool) {
 	near, far := net.Pipe()
 	p, err := New(Config[*guard.Conn]{

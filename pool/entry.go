@@ -49,6 +49,7 @@ type entry[T any] struct {
 	lending    bool             // a pump is looking at it
 	doubted    *check           // shared mode: it is asked for a sign of life beside its leases, and takes no more until it has given one
 	tickets    map[uint64]int64 // shared mode: leases that are out, and since when; see lentAt
+	newest     int64            // shared mode: when it was last lent, which stamp does not tell, because other leases have ended since
 	leakSeen   uint64           // number of the lease that was last reported as long held
 }
 

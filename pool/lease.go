@@ -87,7 +87,6 @@ func (l Lease[T]) Release() {
 	if !goes {
 		now = p.firstNow()
 	}
-	e.touch(now)
 	var s *slot[T]
 	if p.gate.Load() == 0 && e.keeps(p.rules.Load(), w) {
 		if s = e.lastBerth(); s == nil {
@@ -95,9 +94,10 @@ func (l Lease[T]) Release() {
 		}
 	}
 	if s == nil {
-		p.giveBack(l, w)
+		p.giveBack(l, w, now)
 		return
 	}
+	e.touch(now)
 	if !e.cell.Offer(w) {
 		p.misused(l, "returned")
 		return
@@ -108,9 +108,12 @@ func (l Lease[T]) Release() {
 	}
 }
 
-// giveBack is the way back through the lock.
-func (p *Pool[T]) giveBack(l Lease[T], w conn.Word) {
+// giveBack is the way back through the lock. One that has died keeps the time of its loan, by which it is told whether it was lent dead.
+func (p *Pool[T]) giveBack(l Lease[T], w conn.Word, now int64) {
 	l.h.returned()
+	if !l.e.dead() {
+		l.e.touch(now)
+	}
 	if !p.handBack(l.e, w) {
 		p.misused(l, "returned")
 	}
@@ -185,11 +188,12 @@ func (p *Pool[T]) releaseFull(l Lease[T]) bool {
 	if p.swift {
 		return false
 	}
-	e.touch(p.now())
+	now := p.now()
 	if p.cfg.Reset == nil || !e.keeps(p.rules.Load(), w) {
-		p.giveBack(l, w)
+		p.giveBack(l, w, now)
 		return true
 	}
+	e.touch(now)
 	l.h.returned()
 	if !p.startCheck(e, w, resetting) {
 		p.misused(l, "returned")

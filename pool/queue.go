@@ -189,6 +189,7 @@ func (p *Pool[T]) lendLocked(e *entry[T], old conn.Word) (seq uint64, ok bool) {
 			e.tickets = map[uint64]int64{}
 		}
 		e.tickets[next.Seq()] = p.sinceLocked()
+		e.newest = p.glimpse()
 	}
 	return next.Seq(), true
 }
