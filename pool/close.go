@@ -23,11 +23,15 @@ func (p *Pool[T]) bury(e *entry[T], w conn.Word, cause conn.Cause, err error) bo
 		s.e.CompareAndSwap(e, nil)
 	}
 	death := p.deathOf(e, w, cause, err)
+	died := never
+	if w.State() == conn.InUse {
+		died = e.diedAt()
+	}
 	p.mu.Lock()
 	p.leftLocked(e, w)
 	e.near = nil
 	p.recordLocked(death)
-	if w.State() == conn.InUse && e.diedBeforeLoan() {
+	if died < e.lentLocked() {
 		p.books.deadLent++
 	}
 	if w.State() != conn.Idle { // for idle ones it was noted when they were taken out of the store
@@ -95,19 +99,27 @@ func (p *Pool[T]) deathOf(e *entry[T], w conn.Word, cause conn.Cause, err error)
 	return d
 }
 
-// diedBeforeLoan reports, under mu, whether e, which is lent or has just been returned, had ended when it was lent: the promise of this package is that it
-// never had. The ages are those of the socket and of the connection, which is the younger of the two, and the loan's time is up to a tick early: so
-// none is blamed that died in its user's hands.
-func (e *entry[T]) diedBeforeLoan() bool {
+// diedAt is when the connection ended, by the pool's clock, as its guard says; never where it has not, or by our own decision. The socket is younger than
+// e.born by as much as the dial took. The pool's clock is read last, so that the end is rather told late than early.
+func (e *entry[T]) diedAt() int64 {
 	if e.guard == nil {
-		return false
-	}
-	lent := e.stamp.Load()
-	if e.tickets != nil {
-		lent = e.newest
+		return never
 	}
 	d, dead := e.guard.Death()
-	return dead && !d.Cause.Ours() && int64(d.Age) < lent-e.born
+	if !dead || d.Cause.Ours() {
+		return never
+	}
+	age := e.guard.Info().Age
+	return e.pool.exact() - int64(age-d.Age)
+}
+
+// lentLocked is when e, which is lent or has just been returned, was lent for the last time, up to a tick early: so no connection that ended in its user's
+// hands counts as one that was lent dead, which the promise of this package is that none is.
+func (e *entry[T]) lentLocked() int64 {
+	if e.pool.shared {
+		return e.newest
+	}
+	return e.stamp.Load()
 }
 
 // closer closes e, and then those that wait to be closed.

@@ -27,7 +27,14 @@ func TestConnectionThatDiedWhileItWasLentIsNoneThatWasLentDead(t *testing.T) {
 		for kind, set := range map[string]func(*Config[*guard.Conn]){
 			"plain": func(*Config[*guard.Conn]) {}, "observed": func(c *Config[*guard.Conn]) { c.Observer = nobody{} },
 			"with a reset": func(c *Config[*guard.Conn]) { c.Reset = func(context.Context, *guard.Conn) error { return nil } },
-			"shared":       func(c *Config[*guard.Conn]) { c.Shares = func(*guard.Conn) int { return 2 } },
+			"made slowly": func(c *Config[*guard.Conn]) {
+				dial := c.Dial
+				c.Dial = func(ctx context.Context) (*guard.Conn, error) {
+					time.Sleep(2 * time.Second) // so long the socket is younger than the attempt to make it
+					return dial(ctx)
+				}
+			},
+			"shared": func(c *Config[*guard.Conn]) { c.Shares = func(*guard.Conn) int { return 2 } },
 		} {
 			t.Run(way+", "+kind, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { returnDead(t, set, end) })
