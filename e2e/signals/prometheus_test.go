@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,38 +50,14 @@ func TestRulesPassTheirUnitTests(t *testing.T) {
 	}
 }
 
-func TestRulesAndBoardAskOnlyForWhatIsExported(t *testing.T) {
-	exported := map[string]bool{herzprom.ActiveConnections: true}
-	for _, m := range slices.Concat(signal.Metrics(), signal.HTTPMetrics(), signal.ArticleMetrics()) {
-		exported[m.Prometheus()] = true
-		if m.Kind == signal.Histogram {
-			exported[m.Prometheus()+"_bucket"] = true
-		}
-	}
-	asked := regexp.MustCompile(`\b(?:herz|db_client|dns|connect|tls)_[a-z_]+`)
-	labels := []string{signal.PrometheusLabel(signal.PoolName), signal.PrometheusLabel(signal.State)}
-	for _, file := range []string{"prometheus/herz.rules.yml", "grafana/herz-pools.json"} {
-		found := 0
-		for _, name := range asked.FindAllString(read(t, file), -1) {
-			if slices.Contains(labels, name) || strings.HasPrefix(name, "herz_reuse") || strings.HasPrefix(name, "herz_used") || strings.HasPrefix(name, "herz_wait") || strings.HasPrefix(name, "herz_deaths") {
-				continue // a label, or a series that the rules record
-			}
-			found++
-			if !exported[name] {
-				t.Errorf("%s asks for %s, which nobody exports", file, name)
-			}
-		}
-		if found < 10 {
-			t.Errorf("%s asks for %d metrics only", file, found)
-		}
-	}
-	if !json.Valid([]byte(read(t, "grafana/herz-pools.json"))) {
-		t.Error("the board is no JSON")
-	}
+// station is a Prometheus that runs.
+type station struct {
+	t   *testing.T
+	api string
 }
 
-// watch starts a Prometheus that scrapes g and has the rules, with waits of seconds in place of minutes. It gives what fires, as "alert pool".
-func watch(t *testing.T, g prometheus.Gatherer) (firing func() map[string]bool) {
+// watch starts a Prometheus that scrapes g and has the rules, with waits of seconds in place of minutes.
+func watch(t *testing.T, g prometheus.Gatherer) *station {
 	t.Helper()
 	app := httptest.NewServer(promhttp.HandlerFor(g, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	t.Cleanup(app.Close)
@@ -100,26 +77,47 @@ func watch(t *testing.T, g prometheus.Gatherer) (firing func() map[string]bool) 
 	}) {
 		t.Fatal("Prometheus did not scrape and evaluate within 30 s")
 	}
-	return func() map[string]bool {
-		var answer struct {
-			Data struct {
-				Alerts []struct {
-					State  string
-					Labels map[string]string
-				}
+	return &station{t, api}
+}
+
+// firing gives what fires, as "alert pool", where an HTTP client's pool has the host's address with port as its name.
+func (s *station) firing() map[string]bool {
+	s.t.Helper()
+	var answer struct {
+		Data struct {
+			Alerts []struct {
+				State  string
+				Labels map[string]string
 			}
 		}
-		if err := json.Unmarshal([]byte(get(api+"alerts")), &answer); err != nil {
-			t.Error(err)
-		}
-		all := map[string]bool{}
-		for _, a := range answer.Data.Alerts {
-			if a.State == "firing" {
-				all[a.Labels["alertname"]+" "+a.Labels[signal.PrometheusLabel(signal.PoolName)]] = true
-			}
-		}
-		return all
 	}
+	if err := json.Unmarshal([]byte(get(s.api+"alerts")), &answer); err != nil {
+		s.t.Error(err)
+	}
+	all := map[string]bool{}
+	for _, a := range answer.Data.Alerts {
+		name := a.Labels[signal.PrometheusLabel(signal.PoolName)]
+		if host := a.Labels[signal.PrometheusLabel(signal.ServerAddress)]; host != "" {
+			name = host + ":" + a.Labels[signal.PrometheusLabel(signal.ServerPort)]
+		}
+		if a.State == "firing" {
+			all[a.Labels["alertname"]+" "+name] = true
+		}
+	}
+	return all
+}
+
+// series is how many series a query gives.
+func (s *station) series(query string) int {
+	s.t.Helper()
+	var answer struct {
+		Error string
+		Data  struct{ Result []any }
+	}
+	if err := json.Unmarshal([]byte(get(s.api+"query?query="+url.QueryEscape(query))), &answer); err != nil || answer.Error != "" {
+		s.t.Errorf("%s: %v %s", query, err, answer.Error)
+	}
+	return len(answer.Data.Result)
 }
 
 func get(url string) string {
@@ -136,16 +134,20 @@ func get(url string) string {
 func TestEachAlertFiresForItsFaultAndForNoPoolThatIsWell(t *testing.T) {
 	learner := ceiling.New(ceiling.Config{Logger: slog.New(slog.DiscardHandler)})
 	metrics := herzprom.New(herzprom.Config{Learner: learner})
+	web := herzprom.NewHTTP(herzprom.HTTPConfig{Pools: metrics})
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(metrics)
+	registry.MustRegister(metrics, web)
 	s := newScene(t, metrics, learner)
-	firing := watch(t, registry)
+	c := newClients(s, web)
+	station := watch(t, registry)
 	time.Sleep(3 * time.Second) // several evaluations, all of pools that are well
-	if early := firing(); len(early) > 0 {
+	if early := station.firing(); len(early) > 0 {
 		t.Fatalf("before any fault: %v", early)
 	}
 	want := map[string]bool{}
-	for name, fault := range s.faults() {
+	faults := s.faults()
+	maps.Copy(faults, c.faults())
+	for name, fault := range faults {
 		fault.run()
 		for _, alert := range fault.alerts {
 			want[alert+" "+name] = true
@@ -153,7 +155,7 @@ func TestEachAlertFiresForItsFaultAndForNoPoolThatIsWell(t *testing.T) {
 	}
 	t.Cleanup(s.end)
 	missing := func() (names []string) {
-		now := firing()
+		now := station.firing()
 		for name := range want {
 			if !now[name] {
 				names = append(names, name)
@@ -164,9 +166,14 @@ func TestEachAlertFiresForItsFaultAndForNoPoolThatIsWell(t *testing.T) {
 	if !within(60*time.Second, func() bool { return len(missing()) == 0 }) {
 		t.Errorf("a minute after their faults these do not fire: %v", missing())
 	}
-	for name := range firing() {
+	for name := range station.firing() {
 		if !want[name] && !s.alsoTrue[name] {
 			t.Errorf("%s fires without a fault", name)
+		}
+	}
+	for _, query := range queries(t, "herz-http") {
+		if station.series(query) == 0 {
+			t.Errorf("the board of HTTP clients asks for %s, and there is none", query)
 		}
 	}
 	t.Logf("fired: %v", slices.Sorted(maps.Keys(want)))

@@ -76,7 +76,7 @@ func TestGeneratedMetrics(t *testing.T) {
 	b.WriteString(tableOf(signal.Metrics()))
 	b.WriteString("\nOf pools with one name in one process *numbers* and *counters* add up and of *greatest* the greatest counts. The reasons of `" + signal.Closed + "` are the causes of [states.md](states.md); all of them are exported from the start, so that an alert sees the first.\n")
 	fmt.Fprintf(&b, "\nThe histograms of waits, uses, dials and heartbeats have the bounds %v seconds; that of the idle age at death %v, dense where hops between close connections.\n", signal.Seconds(), signal.IdleSeconds())
-	b.WriteString("\n## HTTP clients\n\nOf a `herzhttp.Transport`, by `herzprom.NewHTTP` and `herzotel.NewHTTP`. With `herzprom` its pools have the metrics above whose names begin with `herz.` too, and never those that begin with `db.`, which are of databases. ")
+	b.WriteString("\n## HTTP clients\n\nOf a `herzhttp.Transport`, by `herzprom.NewHTTP` and `herzotel.NewHTTP`. Its pools have the metrics above whose names begin with `herz.` too, and never those that begin with `db.`, which are of databases: so with every exporter that is given to a transport. ")
 	fmt.Fprintf(&b, "`server.address` and `server.port` are those of the URL, never what it resolved to: %d hosts at most, and one series, `%s` without a port, for all that are met later. ", signal.MaxHosts, signal.OtherHost)
 	b.WriteString("Names that begin with `http.client.` are those of the conventions, of which the duration of requests is *stable*. A try is what they call a request: one that is repeated counts twice.\n\n")
 	b.WriteString(tableOf(signal.HTTPMetrics()))
