@@ -54,10 +54,9 @@ func (f *flow) forth() {
 			f.pass(tail, sent)
 			tail = append(tail, sent...)
 			tail = bytes.Clone(tail[max(0, len(tail)-markerMost):])
-			if _, err := f.server.Write(sent); err != nil {
+			if !counted(f.server, sent, &f.sent) {
 				break
 			}
-			f.sent.Add(uint64(n)) //nolint:gosec // a length
 		}
 		if errors.Is(err, io.EOF) {
 			f.lastWords()
@@ -174,14 +173,17 @@ func (f *flow) untrap() {
 }
 
 func (f *flow) give(b []byte) bool {
-	if len(b) == 0 {
-		return true
+	return len(b) == 0 || counted(f.client, b, &f.answered)
+}
+
+// counted writes b. It is counted before, so that whoever has it finds it counted; what could not be written is taken off again.
+func counted(to net.Conn, b []byte, count *atomic.Uint64) bool {
+	count.Add(uint64(len(b)))
+	n, err := to.Write(b)
+	if err != nil {
+		count.Add(-uint64(len(b) - n)) //nolint:gosec // a length
 	}
-	if _, err := f.client.Write(b); err != nil {
-		return false
-	}
-	f.answered.Add(uint64(len(b)))
-	return true
+	return err == nil
 }
 
 // hold waits until the trap is released. It is false when the connection has ended.

@@ -150,10 +150,10 @@ func (p *Proxy) serve(client net.Conn) {
 	var d net.Dialer
 	server, err := d.DialContext(ctx, "tcp", *p.target.Load())
 	if err != nil {
-		_ = client.Close()
 		p.mu.Lock()
 		p.stats.Refused++
 		p.mu.Unlock()
+		_ = client.Close() // last: whoever sees it closed finds it counted
 		return
 	}
 	f := &flow{proxy: p, client: client, server: server, over: make(chan struct{})}
