@@ -65,18 +65,15 @@ func NewHTTP(maxHosts int, article bool) *HTTP {
 // server finds a host by its address, and takes note of it while there is room.
 func (h *HTTP) server(address string) *server {
 	h.mu.RLock()
-	s, ok := h.hosts[address]
+	s := h.metLocked(address)
 	h.mu.RUnlock()
-	if ok {
+	if s != nil {
 		return s
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s, ok := h.hosts[address]; ok {
+	if s = h.metLocked(address); s != nil {
 		return s
-	}
-	if len(h.known) > h.max {
-		return h.known[h.max]
 	}
 	s = &server{address: OtherHost, full: OtherHost}
 	if len(h.known) < h.max {
@@ -90,6 +87,14 @@ func (h *HTTP) server(address string) *server {
 	}
 	h.known = append(h.known, s)
 	return s
+}
+
+// metLocked is the host if it is known, or the one for all others where no other has room; else nil.
+func (h *HTTP) metLocked(address string) *server {
+	if s := h.hosts[address]; s != nil || len(h.known) <= h.max {
+		return s
+	}
+	return h.known[h.max]
 }
 
 // addressOf is the host in the name of a pool of a herzhttp.Transport, "shop/api.example.com:443".
