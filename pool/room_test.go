@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,5 +138,64 @@ func TestReplacementForTheLastRestingSharedConnectionIsDialledAtOnce(t *testing.
 			t.Errorf("one was taken, of one that is to rest: %+v", st)
 		}
 		l.Release()
+	})
+}
+
+// burst has n callers ask at once, and gives back when all of them have a lease. It tells how long the last one waited.
+func burst(t *testing.T, p *pool.Pool[*fake], n int) time.Duration {
+	t.Helper()
+	began, got := time.Now(), make(chan pool.Lease[*fake], n)
+	for range n {
+		go func() { got <- acquire(t, p) }()
+	}
+	leases := make([]pool.Lease[*fake], n)
+	for i := range leases {
+		leases[i] = <-got
+	}
+	took := time.Since(began)
+	for _, l := range leases {
+		l.Release()
+	}
+	return took
+}
+
+func TestBurstDialsWhatItNeedsAsSoonAsOneConnectionHasToldHowManyLeasesItTakes(t *testing.T) {
+	for shares, dials := range map[int]int64{1: 12, 4: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &fakeServer{}
+			s.dialTime.Store(int64(100 * time.Millisecond))
+			p := newPool(t, s, func(c *pool.Config[*fake]) {
+				c.Limits = pool.Limits{MaxOpen: 20, MaxDialing: 20}
+				c.Shares = func(*fake) int { return shares }
+			})
+			if took := burst(t, p, 12); took > 200*time.Millisecond || s.dials.Load() != dials {
+				t.Errorf("%d leases a connection: the last of 12 callers waited %v, and %d connections were dialled, not %d", shares, took, s.dials.Load(), dials)
+			}
+		})
+	}
+}
+
+func TestBurstDialsForTheLeasesThatConnectionsTakeOnceTheyKnowTheirPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		s.dialTime.Store(int64(100 * time.Millisecond))
+		var greeted atomic.Bool
+		p := newPool(t, s, func(c *pool.Config[*fake]) {
+			c.Limits = pool.Limits{MaxOpen: 50, MaxDialing: 50}
+			c.Shares = func(*fake) int {
+				if greeted.Load() {
+					return 10
+				}
+				return 1 // until the peer has said how many
+			}
+		})
+		acquire(t, p).Release()
+		greeted.Store(true)
+		acquire(t, p).Release() // now it is known
+		before := s.dials.Load()
+		burst(t, p, 40)
+		if n := s.dials.Load() - before; n > 3 {
+			t.Errorf("%d connections were dialled for 40 callers where each takes 10, and one was there", n)
+		}
 	})
 }
