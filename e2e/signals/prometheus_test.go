@@ -50,6 +50,12 @@ func TestRulesPassTheirUnitTests(t *testing.T) {
 	}
 }
 
+// gathering fails the test when the registry finds fault with what was collected.
+type gathering struct{ t *testing.T }
+
+// Println is called by promhttp.
+func (g gathering) Println(v ...any) { g.t.Error("a scrape:", fmt.Sprint(v...)) }
+
 // station is a Prometheus that runs.
 type station struct {
 	t   *testing.T
@@ -59,7 +65,7 @@ type station struct {
 // watch starts a Prometheus that scrapes g and has the rules, with waits of seconds in place of minutes.
 func watch(t *testing.T, g prometheus.Gatherer) *station {
 	t.Helper()
-	app := httptest.NewServer(promhttp.HandlerFor(g, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	app := httptest.NewServer(promhttp.HandlerFor(g, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorLog: gathering{t}}))
 	t.Cleanup(app.Close)
 	dir, port := t.TempDir(), freePort(t)
 	rules := regexp.MustCompile(`for: \w+`).ReplaceAllString(read(t, "prometheus/herz.rules.yml"), "for: 2s")
@@ -172,7 +178,7 @@ func TestEachAlertFiresForItsFaultAndForNoPoolThatIsWell(t *testing.T) {
 		}
 	}
 	for _, query := range queries(t, "herz-http") {
-		if station.series(query) == 0 {
+		if !within(20*time.Second, func() bool { return station.series(query) > 0 }) { // a scrape that comes late leaves a gap
 			t.Errorf("the board of HTTP clients asks for %s, and there is none", query)
 		}
 	}
