@@ -199,3 +199,23 @@ func TestBurstDialsForTheLeasesThatConnectionsTakeOnceTheyKnowTheirPeer(t *testi
 		}
 	})
 }
+
+func TestBurstDialsMoreWhenNewConnectionsTakeFewerLeasesThanOldOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{}
+		s.dialTime.Store(int64(100 * time.Millisecond))
+		p := newPool(t, s, func(c *pool.Config[*fake]) {
+			c.Limits = pool.Limits{MaxOpen: 50, MaxDialing: 50}
+			c.Shares = func(f *fake) int {
+				if f.id == 1 {
+					return 10
+				}
+				return 4
+			}
+		})
+		acquire(t, p).Release()
+		if took := burst(t, p, 40); took > 200*time.Millisecond {
+			t.Errorf("the last of 40 callers waited %v: two rounds of dials are enough, one that shows that 4 is the number now, and one for the rest", took)
+		}
+	})
+}
