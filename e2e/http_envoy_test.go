@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -32,6 +33,10 @@ func buy(ctx context.Context, c *http.Client, method, url, id string) error {
 	req.Header.Set("X-Order", id)
 	resp, err := c.Do(req)
 	if err != nil {
+		return err
+	}
+	// To the end: a body that is given up costs its connection on a busy machine.
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return err
 	}
 	if err := resp.Body.Close(); err != nil {

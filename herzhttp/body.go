@@ -62,22 +62,20 @@ func (b *body) Close() error {
 	return err
 }
 
-// drain reads the rest, if there is little, and reports whether that was the end. The deadline is the socket's, which nobody else reads from
-// before the body's end.
+// drain reads the rest, if there is little, and reports whether that was the end. What ends the reading in time ends the connection too: once the body is
+// at its end net/http reads on for the next answer, and a deadline that was set before could fail that.
 func (b *body) drain() bool {
 	l := b.link
 	if l.http2 || b.of.cfg.DrainBytes < 0 || b.closes || l.guard == nil {
 		return false // over HTTP/2 the stream is reset, and the connection stays
 	}
-	if l.guard.SetReadDeadline(time.Now().Add(b.of.cfg.DrainTime)) != nil {
-		return false
-	}
+	late := time.AfterFunc(b.of.cfg.DrainTime, func() { _ = l.guard.SetReadDeadline(longAgo) })
 	n, err := io.Copy(io.Discard, io.LimitReader(b.ReadCloser, b.of.cfg.DrainBytes+1))
-	if err != nil || n > b.of.cfg.DrainBytes {
-		return false
-	}
-	return l.guard.SetReadDeadline(time.Time{}) == nil
+	return late.Stop() && err == nil && n <= b.of.cfg.DrainBytes
 }
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
 
 // end returns the connection, once.
 func (b *body) end(err error) {

@@ -140,6 +140,18 @@ func (g *lastUseError) Error() string { return g.why }
 // Cause is conn.MaxUses.
 func (g *lastUseError) Cause() conn.Cause { return conn.MaxUses }
 
+// goodbyeError is why a connection is left that takes no more requests: it is counted as conn.GoAway.
+type goodbyeError struct{}
+
+func (goodbyeError) Error() string {
+	return "the server said that it takes no more requests on it (GOAWAY, RFC 9113 6.8)"
+}
+
+// Cause is conn.GoAway.
+func (goodbyeError) Cause() conn.Cause { return conn.GoAway }
+
+var errGoodbye = goodbyeError{}
+
 var (
 	errLastUse   = &lastUseError{"the server or the request said Connection: close"}
 	errUpgraded  = &lastUseError{"it was upgraded to another protocol, and its user is done with it"}

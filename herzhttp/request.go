@@ -16,13 +16,17 @@ import (
 // triesMost bounds how often one request is sent. Repeats are of requests that were not delivered, or that are harmless.
 const triesMost = 4
 
+// missesMost bounds how often a request meets a connection that had just said goodbye. Each time that connection is taken out, so that there is an end.
+const missesMost = 16
+
 // request is one call of RoundTrip.
 type request struct {
-	of    *Transport
-	host  *host
-	req   *http.Request
-	trace *httptrace.ClientTrace // what the caller wants to see; nil: nothing
-	tries int
+	of     *Transport
+	host   *host
+	req    *http.Request
+	trace  *httptrace.ClientTrace // what the caller wants to see; nil: nothing
+	tries  int
+	misses int // of these, the connection took no request any more
 
 	// Of the newest try.
 	link   *link // nil: there was no connection
@@ -117,6 +121,11 @@ func (r *request) gotConn() {
 func (r *request) giveUp(lease pool.Lease[*link], err error) {
 	l := r.link
 	l.leave()
+	if l.http2 && takesNoMore(err) {
+		r.misses++
+		lease.Discard(errGoodbye) // others that are under way on it end as they would
+		return
+	}
 	l.end(r.req.Context(), lease, err)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"herz.example/herz/conn"
@@ -98,7 +99,7 @@ func (r *request) again(err error) error {
 }
 
 func (r *request) repeatable() bool {
-	if r.tries >= triesMost || r.req.Context().Err() != nil {
+	if r.tries-r.misses >= triesMost || r.misses >= missesMost || r.req.Context().Err() != nil {
 		return false
 	}
 	switch r.fate {
@@ -175,17 +176,17 @@ var notProcessedTexts = []string{
 	"http2: Transport received Server's graceful shutdown GOAWAY", "http2: client conn not usable", "http2: client conn could not be established",
 }
 
+// takesNoMore reports whether err says that an HTTP/2 connection takes no more requests, though net/http does not take it for closed.
+func takesNoMore(err error) bool {
+	text := err.Error()
+	return slices.ContainsFunc(notProcessedTexts, func(known string) bool { return strings.Contains(text, known) })
+}
+
 // notProcessed reports whether err proves that an HTTP/2 server has not processed the request.
 func notProcessed(err error) bool {
 	var s http2StreamError
 	if errors.As(err, &s) {
 		return s.Code == refusedStream
 	}
-	text := err.Error()
-	for _, known := range notProcessedTexts {
-		if strings.Contains(text, known) {
-			return true
-		}
-	}
-	return false
+	return takesNoMore(err)
 }

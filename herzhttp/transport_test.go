@@ -256,6 +256,51 @@ func TestContextThatEndsWhileItWaitsForAConnectionIsTold(t *testing.T) {
 	wg.Wait()
 }
 
+func TestTimeInWhichAnUnreadBodyIsDrainedNeverFailsTheNextRequest(t *testing.T) {
+	s, cfg := newSite(t, "http/1.1", echo)
+	cfg.DrainTime = time.Microsecond // as short as a busy machine makes the usual one
+	c := &http.Client{Transport: newTransport(t, cfg)}
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Go(func() {
+			for range 200 {
+				resp, err := c.Post(s.URL, "text/plain", strings.NewReader("x"))
+				if err != nil {
+					t.Errorf("%v", err)
+					return
+				}
+				_ = resp.Body.Close()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestServerThatEndsItsConnectionsAllTheTimeCostsNoRequest(t *testing.T) {
+	everyProtocol(t, func(t *testing.T, protocol string) {
+		var n atomic.Int64
+		s, cfg := newSite(t, protocol, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			if n.Add(1)%7 == 0 {
+				w.Header().Set("Connection", "close") // over HTTP/2 a GOAWAY, while other requests are on their way
+			}
+			_, _ = io.WriteString(w, "done")
+		}))
+		tr := newTransport(t, cfg)
+		var wg sync.WaitGroup
+		for range 16 {
+			wg.Go(func() {
+				for range 100 {
+					if status, text := fetch(t, &http.Client{Transport: tr}, "POST", s.URL, "x"); status != 200 || text != "done" {
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
 func TestHostsWithoutConnectionsAreForgotten(t *testing.T) {
 	var shown atomic.Int64
 	enroll := func(pool.Source) func() { shown.Add(1); return func() { shown.Add(-1) } }
