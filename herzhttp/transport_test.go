@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -197,10 +198,16 @@ func TestNoMoreThanMaxIdleConnectionsRestOverAllHosts(t *testing.T) {
 
 func TestHostHasNoMoreConnectionsThanMaxOpenAndCallersAreServedInOrder(t *testing.T) {
 	release := make(chan struct{})
+	var mu sync.Mutex
+	var order []string // as the server sees it: over one connection, one after the other
 	s, cfg := newSite(t, "http/1.1", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/first" {
 			<-release
+			return
 		}
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, r.URL.Path)
 	}))
 	cfg.Limits.MaxOpen = 1
 	tr := newTransport(t, cfg)
@@ -208,14 +215,9 @@ func TestHostHasNoMoreConnectionsThanMaxOpenAndCallersAreServedInOrder(t *testin
 	var wg sync.WaitGroup
 	wg.Go(func() { fetch(t, c, "GET", s.URL+"/first", "") })
 	eventually(t, "the first is under way", func() bool { return s.requests.Load() == 1 })
-	var mu sync.Mutex
-	var order []int
 	for i := range 5 {
 		wg.Go(func() {
-			fetch(t, c, "GET", s.URL, "")
-			mu.Lock()
-			defer mu.Unlock()
-			order = append(order, i)
+			fetch(t, c, "GET", s.URL+"/"+strconv.Itoa(i), "")
 		})
 		eventually(t, "it waits", func() bool { return only(t, tr).Waiting == i+1 })
 	}
@@ -224,7 +226,7 @@ func TestHostHasNoMoreConnectionsThanMaxOpenAndCallersAreServedInOrder(t *testin
 	if s.conns.Load() != 1 {
 		t.Errorf("%d connections", s.conns.Load())
 	}
-	if got := fmt.Sprint(order); got != "[0 1 2 3 4]" {
+	if got := fmt.Sprint(order); got != "[/0 /1 /2 /3 /4]" {
 		t.Errorf("served in the order %s", got)
 	}
 }
