@@ -141,18 +141,15 @@ func (g *lastUseError) Error() string { return g.why }
 func (g *lastUseError) Cause() conn.Cause { return conn.MaxUses }
 
 // goodbyeError is why a connection is left that takes no more requests: it is counted as conn.GoAway.
-type goodbyeError struct{}
+type goodbyeError struct{ why string }
 
-func (goodbyeError) Error() string {
-	return "the server said that it takes no more requests on it (GOAWAY, RFC 9113 6.8)"
-}
+func (g *goodbyeError) Error() string { return g.why }
 
 // Cause is conn.GoAway.
-func (goodbyeError) Cause() conn.Cause { return conn.GoAway }
-
-var errGoodbye = goodbyeError{}
+func (g *goodbyeError) Cause() conn.Cause { return conn.GoAway }
 
 var (
+	errGoodbye   = &goodbyeError{"the server said that it takes no more requests on it (GOAWAY, RFC 9113 6.8)"}
 	errLastUse   = &lastUseError{"the server or the request said Connection: close"}
 	errUpgraded  = &lastUseError{"it was upgraded to another protocol, and its user is done with it"}
 	errAbandoned = &lastUseError{"the body of the answer was closed before its end, and the rest was too much to read"}
