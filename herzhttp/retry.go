@@ -172,14 +172,15 @@ const refusedStream = 7
 
 // Texts of net/http for requests that an HTTP/2 server has not processed: it sent a GOAWAY with a lower stream (RFC 9113 §6.8), or the connection was over
 // before the request had a stream. They are not exported; a test fails when they change.
-var notProcessedTexts = []string{
-	"http2: Transport received Server's graceful shutdown GOAWAY", "http2: client conn not usable", "http2: client conn could not be established",
-}
+var (
+	goodbyeTexts  = []string{"http2: Transport received Server's graceful shutdown GOAWAY", "http2: client conn not usable"}
+	neverMadeText = "http2: client conn could not be established"
+)
 
 // takesNoMore reports whether err says that an HTTP/2 connection takes no more requests, though net/http does not take it for closed.
 func takesNoMore(err error) bool {
 	text := err.Error()
-	return slices.ContainsFunc(notProcessedTexts, func(known string) bool { return strings.Contains(text, known) })
+	return slices.ContainsFunc(goodbyeTexts, func(known string) bool { return strings.Contains(text, known) })
 }
 
 // notProcessed reports whether err proves that an HTTP/2 server has not processed the request.
@@ -188,5 +189,5 @@ func notProcessed(err error) bool {
 	if errors.As(err, &s) {
 		return s.Code == refusedStream
 	}
-	return takesNoMore(err)
+	return takesNoMore(err) || strings.Contains(err.Error(), neverMadeText)
 }
