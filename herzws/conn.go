@@ -74,8 +74,8 @@ func (c *Conn) leaveLocked() *leaving {
 	return c.leave
 }
 
-// leaveTimes are those times, zero while there is to be none. It is called under mu.
-func (c *Conn) leaveTimes() leaving {
+// timesLocked are those times, zero while there is to be none.
+func (c *Conn) timesLocked() leaving {
 	if c.leave == nil {
 		return leaving{}
 	}
@@ -354,7 +354,7 @@ func (c *Conn) closing() bool {
 func (c *Conn) after() {
 	c.mu.Lock()
 	c.finishLocked()
-	dead, by, sent := c.dead.Load(), c.leaveTimes().closeBy, c.sent
+	dead, by, sent := c.dead.Load(), c.timesLocked().closeBy, c.sent
 	c.mu.Unlock()
 	switch {
 	case dead && c.side != nil:
@@ -410,7 +410,7 @@ func (c *Conn) inspect(now time.Duration) time.Duration {
 		return now + time.Hour
 	}
 	c.mu.Lock()
-	leave, pinged := c.leaveTimes(), c.pinged
+	leave, pinged := c.timesLocked(), c.pinged
 	switch {
 	case c.sent || c.got:
 		c.mu.Unlock()
@@ -423,7 +423,7 @@ func (c *Conn) inspect(now time.Duration) time.Duration {
 	case leave.drainAt > 0 && now >= leave.drainAt:
 		c.hub.counts.drained.Add(1)
 		c.closeLocked(leave.drain, drainWords(leave.drain), conn.Drained)
-		by := c.leaveTimes().closeBy
+		by := c.timesLocked().closeBy
 		c.mu.Unlock()
 		c.after()
 		return by

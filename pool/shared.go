@@ -52,9 +52,6 @@ func (p *Pool[T]) endShared(l Lease[T], fault error) bool {
 	after := p.lowerLocked(e, w, cause)
 	calm := after == keepIt && cause == conn.None && p.queue.n == 0 // there is one place more, and nobody who wants it
 	p.mu.Unlock()
-	if calm {
-		return true
-	}
 	switch after {
 	case buryIt:
 		p.bury(e, w, cause, fault)
@@ -62,7 +59,9 @@ func (p *Pool[T]) endShared(l Lease[T], fault error) bool {
 		p.startCheck(e, e.cell.Load(), resetting)
 	case keepIt:
 	}
-	p.pump()
+	if !calm {
+		p.pump()
+	}
 	return true
 }
 

@@ -4,7 +4,6 @@ package server_test
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -34,24 +33,8 @@ func TestNginxLeadsToEachServerInTurnOverConnectionsThatItKeeps(t *testing.T) {
 	})
 	client := &http.Client{}
 	t.Cleanup(client.CloseIdleConnections)
-	met := map[string]int{}
-	for range 10 {
-		req, err := http.NewRequestWithContext(context10(t), http.MethodGet, "http://"+n.Addr(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		who, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		met[string(who)]++
-	}
-	if met["0"] != 5 || met["1"] != 5 || made.Load() != 2 {
+	met := asks(t, client, "http://"+n.Addr(), 10)
+	if met["HTTP/1.1 0"] != 5 || met["HTTP/1.1 1"] != 5 || made.Load() != 2 {
 		t.Errorf("ten requests met %v over %d connections, want each server five times, over one", met, made.Load())
 	}
 	// A worker of its own would outlive a master that is killed.
