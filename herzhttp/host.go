@@ -18,6 +18,7 @@ type host struct {
 	scheme  string
 	address string // with port
 	fence   fence
+	width   width
 	lastUse atomic.Int64 // by clock
 	left    atomic.Bool  // the transport has forgotten it: whoever finds it still asks for another one
 

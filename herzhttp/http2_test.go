@@ -3,7 +3,10 @@ package herzhttp_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	"herz.example/herz/conn"
 	"herz.example/herz/guard"
 	"herz.example/herz/herzhttp"
+	"herz.example/herz/pool"
 )
 
 func TestStreamThatWasRefusedIsSentAgainAndTheOneThatWasNotIsNot(t *testing.T) {
@@ -259,3 +263,95 @@ func TestManyRequestsOverHTTP2ShareOneConnection(t *testing.T) {
 }
 
 var _ http.RoundTripper = (*herzhttp.Transport)(nil)
+
+func TestServerThatTakesFewRequestsOfEachConnectionIsNotGivenMoreAtOnce(t *testing.T) {
+	const callers, each, takes = 24, 20, 3
+	var asked atomic.Int64
+	url, cfg := rawServer(t, func(p *peer, f frame) {
+		if f.kind != frameHeaders {
+			return
+		}
+		asked.Add(1)
+		switch last := uint32(2*takes - 1); {
+		case f.stream < last:
+			p.send(answer200(f.stream))
+		case f.stream == last:
+			p.send(goAway(last), answer200(last))
+		}
+	})
+	tr := newTransport(t, cfg)
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range each {
+				if err := post(t, tr, url, "x"); err != nil {
+					t.Errorf("a request that can be sent again: %v", err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := asked.Load(); n > 2*callers*each {
+		t.Errorf("%d requests were sent %d times", callers*each, n)
+	}
+}
+
+func TestRequestThatNoConnectionTakesSaysWhyItIsNotSentAgain(t *testing.T) {
+	var asked atomic.Int64
+	url, cfg := rawServer(t, func(p *peer, f frame) {
+		if f.kind == frameHeaders {
+			asked.Add(1)
+			p.send(goAway(0))
+		}
+	})
+	tr := newTransport(t, cfg)
+	err := post(t, tr, url, "x")
+	if n := asked.Load(); err == nil || !guard.SafeToRetry(err) || !strings.Contains(err.Error(), fmt.Sprintf("not delivered in %d tries", n)) || n < 2 {
+		t.Errorf("after %d tries: %v", n, err)
+	}
+	asked.Store(0)
+	req, err := http.NewRequestWithContext(t.Context(), "POST", url, io.MultiReader(strings.NewReader("x")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := do(tr, req); err == nil || !guard.SafeToRetry(err) || !strings.Contains(err.Error(), "GetBody") || asked.Load() != 1 {
+		t.Errorf("a body that can be read once, after %d tries: %v", asked.Load(), err)
+	}
+}
+
+func TestRequestsThatLastLongShareConnectionsAgainSoonAfterAGoodbye(t *testing.T) {
+	const polls = 20
+	var held atomic.Int64
+	url, cfg := rawServer(t, func(p *peer, f frame) {
+		switch {
+		case f.kind != frameHeaders:
+		case p.n > 1:
+			held.Add(1) // and gets no answer
+		case f.stream == 1:
+			p.send(answer200(1))
+		case f.stream == 9:
+			p.send(goAway(3), answer200(3))
+		}
+	})
+	cfg.Limits = pool.Limits{MaxOpen: 2}
+	tr := newTransport(t, cfg)
+	if err := post(t, tr, url, "x"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range polls {
+		wg.Go(func() {
+			req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = do(tr, req)
+		})
+	}
+	eventually(t, "all but the one that the first connection took are under way on two connections", func() bool { return held.Load() == polls-1 })
+	cancel()
+	wg.Wait()
+}

@@ -19,6 +19,10 @@ type link struct {
 	live   atomic.Int64 // requests that are under way on it
 	rested atomic.Int64 // when the last of them ended, by clock
 	used   atomic.Bool  // it has served a request
+
+	// Over HTTP/2.
+	begun   atomic.Int64 // requests that it was lent for
+	refused atomic.Int64 // of these, those that it did not take because it had said goodbye
 }
 
 // epoch is the zero of clock.
@@ -38,7 +42,7 @@ func (l *link) shares() int {
 	if n == streamsBeforeSettings && !l.used.Load() {
 		return 1 // see meet
 	}
-	return n
+	return l.of.width.limit(n, l.begun.Load())
 }
 
 // enter notes that a request goes out.
@@ -46,7 +50,10 @@ func (l *link) enter() {
 	if l.live.Add(1) == 1 {
 		l.of.of.busy.Add(1)
 	}
-	if l.guard != nil && !l.http2 {
+	switch {
+	case l.http2:
+		l.begun.Add(1)
+	case l.guard != nil:
 		l.guard.Begin()
 	}
 }

@@ -123,6 +123,7 @@ func (r *request) giveUp(lease pool.Lease[*link], err error) {
 	l.leave()
 	if l.http2 && takesNoMore(err) {
 		r.misses++
+		l.of.width.learn(l.begun.Load() - l.refused.Add(1))
 		lease.Discard(errGoodbye) // others that are under way on it end as they would
 		return
 	}

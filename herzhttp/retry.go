@@ -42,10 +42,13 @@ func (e *AmbiguousError) Timeout() bool {
 }
 
 // undeliveredError is the failure of a request that was not delivered and could not be sent again.
-type undeliveredError struct{ err error }
+type undeliveredError struct {
+	err error
+	why string
+}
 
 func (e *undeliveredError) Error() string {
-	return "herz/herzhttp: the request was not delivered, and its body cannot be read a second time (set GetBody): " + e.err.Error()
+	return "herz/herzhttp: the request was not delivered " + e.why + ": " + e.err.Error()
 }
 func (e *undeliveredError) Unwrap() error     { return e.err }
 func (e *undeliveredError) SafeToRetry() bool { return true }
@@ -99,7 +102,7 @@ func (r *request) again(err error) error {
 }
 
 func (r *request) repeatable() bool {
-	if r.tries-r.misses >= triesMost || r.misses >= missesMost || r.req.Context().Err() != nil {
+	if r.spent() || r.req.Context().Err() != nil {
 		return false
 	}
 	switch r.fate {
@@ -112,6 +115,9 @@ func (r *request) repeatable() bool {
 		return false
 	}
 }
+
+// spent reports whether the request has been sent as often as it may.
+func (r *request) spent() bool { return r.tries-r.misses >= triesMost || r.misses >= missesMost }
 
 // harmless reports whether a request may be executed twice: its method is safe (RFC 9110 §9.2.1), or it has a key by which the server tells a
 // repetition. PUT and DELETE are idempotent by the same RFC, but not where somebody else writes in between; net/http does not repeat them either.
@@ -148,11 +154,23 @@ func (r *request) rewind() bool {
 func (r *request) failed(err error) error {
 	switch {
 	case r.fate == undelivered:
-		return &undeliveredError{err}
+		return &undeliveredError{err, r.whyNotAgain()}
 	case r.fate == unknown && !harmless(r.req):
 		return &AmbiguousError{Method: methodOf(r.req), Host: r.host.address, Err: err, ended: r.req.Context().Err()}
 	default:
 		return err
+	}
+}
+
+// whyNotAgain says why a request that was not delivered is not sent once more.
+func (r *request) whyNotAgain() string {
+	switch {
+	case r.req.Context().Err() != nil:
+		return "before its context ended"
+	case r.spent():
+		return fmt.Sprintf("in %d tries", r.tries)
+	default:
+		return "and its body cannot be read a second time (set GetBody)"
 	}
 }
 
