@@ -96,6 +96,10 @@ func (c *Conn) sniff(b []byte) {
 	}
 }
 
+// EarlyWrites is how many writes have begun on the connection, of which the first 8 are counted. A library that answers its peer by itself shows by it what
+// it has received, as net/http does when it acknowledges SETTINGS (RFC 9113 §6.5.3).
+func (c *Conn) EarlyWrites() int { return min(int(c.sniffed.Load()), tlsWrites) }
+
 // bytesSent is how many bytes of the request may have left. Without Begin it is not known where the request began: then it is what
 // is unanswered, or everything, but never 0 when something was sent.
 func (c *Conn) bytesSent() int64 {

@@ -39,3 +39,19 @@ func TestLastByteIsOfEitherDirectionAndTellsWhetherAnAnswerIsMissing(t *testing.
 		wants("after the answer", 3*time.Second, false)
 	})
 }
+
+func TestEarlyWritesAreCountedUpToTheEighth(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	c := guard.Wrap(ours, guard.Options{})
+	defer c.Close()
+	go func() { _, _ = io.Copy(io.Discard, theirs) }()
+	for i := range 20 {
+		if n := c.EarlyWrites(); n != min(i, 8) {
+			t.Fatalf("after %d writes: %d", i, n)
+		}
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

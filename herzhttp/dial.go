@@ -15,8 +15,10 @@ import (
 
 // dial makes one connection to the host.
 func (h *host) dial(ctx context.Context) (*link, error) {
-	watch, what := &dialWatch{}, &errand{host: h}
-	ctx, capture := guard.WithCapture(httptrace.WithClientTrace(withErrand(ctx, what), watch.trace()))
+	what := &errand{host: h}
+	ctx, capture := guard.WithCapture(withErrand(ctx, what))
+	watch := &dialWatch{capture: capture}
+	ctx = httptrace.WithClientTrace(ctx, watch.trace())
 	cc, err := h.of.base.NewClientConn(ctx, h.scheme, h.address)
 	d := watch.result()
 	d.Host, d.Err = h.address, err
@@ -28,7 +30,7 @@ func (h *host) dial(ctx context.Context) (*link, error) {
 			d.Conn, d.Remote = l.guard.ID(), l.guard.RemoteAddr().String()
 		}
 		if l.http2 {
-			l.meet(ctx, d.Connect)
+			l.meet(ctx, d.Connect, watch.before(h.scheme))
 		}
 	}
 	if h.of.cfg.Watch != nil {
@@ -40,7 +42,8 @@ func (h *host) dial(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// Until a server's SETTINGS frame has come, net/http takes it that 100 streams are allowed. The frame follows the handshake by a round trip at most.
+// Until a server's SETTINGS frame has come, net/http takes it that 100 streams are allowed. The frame follows the handshake by a round trip at most, and
+// more only where a machine is busy.
 const (
 	streamsBeforeSettings = 100
 	settingsPause         = 200 * time.Microsecond
@@ -48,14 +51,25 @@ const (
 	settingsMost          = 250 * time.Millisecond
 )
 
-// meet waits for the server's SETTINGS, so that it is known how many streams the connection takes before it is given any. A server that allows exactly
-// as many as are taken for granted is not told from one that says nothing: its connection takes one request until that has been answered.
-func (l *link) meet(ctx context.Context, roundTrip time.Duration) {
-	limit := time.NewTimer(min(max(2*roundTrip, settingsLeast), settingsMost))
+// meet waits for the server's SETTINGS, so that it is known how many streams the connection takes before it is given any. Before is how many writes there
+// were before net/http's: its first is the preface, and the second acknowledges the SETTINGS. Where that is not known (negative), a server that allows exactly
+// as many streams as are taken for granted is not told from one that says nothing: less is waited for it, and its connection takes one request until that is
+// answered.
+func (l *link) meet(ctx context.Context, roundTrip time.Duration, before int) {
+	counted := l.guard != nil && before >= 0 && l.guard.EarlyWrites() > before
+	patience := settingsMost
+	if !counted {
+		patience = min(max(2*roundTrip, settingsLeast), settingsMost)
+	}
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	tick := time.NewTicker(settingsPause)
 	defer tick.Stop()
 	for l.cc.Available() == streamsBeforeSettings && l.cc.Err() == nil {
+		if counted && l.guard.EarlyWrites() >= before+2 {
+			l.met = true
+			return
+		}
 		select {
 		case <-tick.C:
 		case <-limit.C:
@@ -68,6 +82,8 @@ func (l *link) meet(ctx context.Context, roundTrip time.Duration) {
 
 // dialWatch measures the phases of one dial. Addresses may be tried side by side, so that its fields are atomic.
 type dialWatch struct {
+	capture                              *guard.Capture
+	shaken                               atomic.Int32 // writes on the connection when its newest TLS handshake ended, and one; 0: not known
 	network                              atomic.Pointer[string]
 	resolveBegan, connectBegan, tlsBegan atomic.Int64
 	resolveTook, connectTook, tlsTook    atomic.Int64
@@ -91,8 +107,19 @@ func (w *dialWatch) trace() *httptrace.ClientTrace {
 		TLSHandshakeDone: func(s tls.ConnectionState, err error) {
 			w.tlsTook.Store(clock() - w.tlsBegan.Load())
 			w.http2.Store(err == nil && s.NegotiatedProtocol == "h2")
+			if g := w.capture.Conn(); g != nil {
+				w.shaken.Store(int32(g.EarlyWrites() + 1)) //nolint:gosec // 9 at the most
+			}
 		},
 	}
+}
+
+// before is how many writes there were on the connection before those of HTTP; negative: it is not known.
+func (w *dialWatch) before(scheme string) int {
+	if scheme == "http" {
+		return 0
+	}
+	return int(w.shaken.Load()) - 1
 }
 
 func (w *dialWatch) result() Dial {

@@ -78,6 +78,12 @@ func (p *peer) send(fs ...frame) {
 // rawServer speaks HTTP/2 without TLS as a test wants it: each frame that a client sends is given to handle, on the goroutine that reads.
 func rawServer(t *testing.T, handle func(p *peer, f frame)) (url string, cfg herzhttp.Config) {
 	t.Helper()
+	return rawServerWith(t, func(p *peer) { p.send(frame{kind: frameSettings}) }, handle)
+}
+
+// rawServerWith is a rawServer that greets by itself.
+func rawServerWith(t *testing.T, greet func(p *peer), handle func(p *peer, f frame)) (url string, cfg herzhttp.Config) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +100,7 @@ func rawServer(t *testing.T, handle func(p *peer, f frame)) (url string, cfg her
 			mu.Lock()
 			open = append(open, nc)
 			mu.Unlock()
-			wg.Go(func() { serveFrames(&peer{n: n, nc: nc}, handle) })
+			wg.Go(func() { serveFrames(&peer{n: n, nc: nc}, greet, handle) })
 		}
 	})
 	t.Cleanup(func() {
@@ -114,13 +120,13 @@ func rawServer(t *testing.T, handle func(p *peer, f frame)) (url string, cfg her
 // preface is what a client begins with (RFC 9113 §3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-func serveFrames(p *peer, handle func(p *peer, f frame)) {
+func serveFrames(p *peer, greet func(p *peer), handle func(p *peer, f frame)) {
 	defer p.nc.Close()
 	in := bufio.NewReader(p.nc)
 	if got, err := io.ReadAll(io.LimitReader(in, int64(len(preface)))); err != nil || string(got) != preface {
 		return
 	}
-	p.send(frame{kind: frameSettings})
+	greet(p)
 	for {
 		f, err := readFrame(in)
 		if err != nil {

@@ -227,17 +227,60 @@ func TestRequestsBeyondTheStreamLimitGetConnectionsOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestServerThatAllowsAsManyStreamsAsAreTakenForGrantedIsServedByOneConnectionInTheEnd(t *testing.T) {
-	s, cfg := newSite(t, "HTTP/2", echo, func(s *http.Server) { s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 100} })
+func TestServerThatAllowsAsManyStreamsAsAreTakenForGrantedIsGivenThemAtOnce(t *testing.T) {
+	for _, protocol := range []string{"HTTP/2", "HTTP/2 without TLS"} {
+		t.Run(strings.ReplaceAll(protocol, "/", ""), func(t *testing.T) {
+			const requests = 50
+			var at atomic.Int64
+			all := make(chan struct{})
+			s, cfg := newSite(t, protocol, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if at.Add(1) == requests {
+					close(all)
+				}
+				select {
+				case <-all:
+				case <-r.Context().Done():
+				}
+			}), func(s *http.Server) { s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 100} })
+			cfg.Limits.MaxOpen = 1
+			tr := newTransport(t, cfg)
+			var wg sync.WaitGroup
+			for range requests {
+				wg.Go(func() {
+					if err := get(t, tr, s.URL, 10*time.Second); err != nil {
+						t.Errorf("a request that others wait for: %v", err)
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+func TestConnectionIsGivenNoRequestsBeforeItsServerSaidHowManyItTakes(t *testing.T) {
+	const requests, streams = 40, 10
+	var conns atomic.Int64
+	url, cfg := rawServerWith(t, func(p *peer) {
+		conns.Store(max(conns.Load(), int64(p.n)))
+		time.Sleep(60 * time.Millisecond) // a busy machine, not a distant one
+		p.send(frame{kind: frameSettings, payload: []byte{0, 3, 0, 0, 0, streams}})
+	}, func(p *peer, f frame) {
+		if f.kind == frameHeaders {
+			time.AfterFunc(time.Second, func() { p.send(answer200(f.stream)) })
+		}
+	})
 	tr := newTransport(t, cfg)
-	fetch(t, &http.Client{Transport: tr}, "GET", s.URL, "")
 	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() { fetch(t, &http.Client{Transport: tr}, "POST", s.URL, "text") })
+	for range requests {
+		wg.Go(func() {
+			if err := get(t, tr, url, 10*time.Second); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	wg.Wait()
-	if n := s.conns.Load(); n != 1 {
-		t.Errorf("50 requests at once took %d connections", n)
+	if n := conns.Load(); n > requests/streams+1 {
+		t.Errorf("%d requests at %d streams a connection took %d connections", requests, streams, n)
 	}
 }
 

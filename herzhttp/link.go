@@ -21,6 +21,7 @@ type link struct {
 	used   atomic.Bool  // it has served a request
 
 	// Over HTTP/2.
+	met     bool         // the server's SETTINGS have come; not written once the connection is the pool's
 	begun   atomic.Int64 // requests that it was lent for
 	refused atomic.Int64 // of these, those that it did not take because it had said goodbye
 }
@@ -39,7 +40,7 @@ func (l *link) shares() int {
 		return 1
 	}
 	n := l.cc.InFlight() + l.cc.Available()
-	if n == streamsBeforeSettings && !l.used.Load() {
+	if n == streamsBeforeSettings && !l.met && !l.used.Load() {
 		return 1 // see meet
 	}
 	return l.of.width.limit(n, l.begun.Load())
