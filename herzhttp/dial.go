@@ -17,7 +17,7 @@ import (
 func (h *host) dial(ctx context.Context) (*link, error) {
 	what := &errand{host: h}
 	ctx, capture := guard.WithCapture(withErrand(ctx, what))
-	watch := &dialWatch{capture: capture}
+	watch := &dialWatch{spoken: func() { what.heard(capture.Conn()) }}
 	ctx = httptrace.WithClientTrace(ctx, watch.trace())
 	cc, err := h.of.base.NewClientConn(ctx, h.scheme, h.address)
 	d := watch.result()
@@ -30,7 +30,7 @@ func (h *host) dial(ctx context.Context) (*link, error) {
 			d.Conn, d.Remote = l.guard.ID(), l.guard.RemoteAddr().String()
 		}
 		if l.http2 {
-			l.meet(ctx, d.Connect, watch.before(h.scheme))
+			l.meet(ctx, d.Connect, int(what.spoken.Load()))
 		}
 	}
 	if h.of.cfg.Watch != nil {
@@ -82,8 +82,7 @@ func (l *link) meet(ctx context.Context, roundTrip time.Duration, before int) {
 
 // dialWatch measures the phases of one dial. Addresses may be tried side by side, so that its fields are atomic.
 type dialWatch struct {
-	capture                              *guard.Capture
-	shaken                               atomic.Int32 // writes on the connection when its newest TLS handshake ended, and one; 0: not known
+	spoken                               func() // called when a TLS handshake has ended
 	network                              atomic.Pointer[string]
 	resolveBegan, connectBegan, tlsBegan atomic.Int64
 	resolveTook, connectTook, tlsTook    atomic.Int64
@@ -107,19 +106,9 @@ func (w *dialWatch) trace() *httptrace.ClientTrace {
 		TLSHandshakeDone: func(s tls.ConnectionState, err error) {
 			w.tlsTook.Store(clock() - w.tlsBegan.Load())
 			w.http2.Store(err == nil && s.NegotiatedProtocol == "h2")
-			if g := w.capture.Conn(); g != nil {
-				w.shaken.Store(int32(g.EarlyWrites() + 1)) //nolint:gosec // 9 at the most
-			}
+			w.spoken()
 		},
 	}
-}
-
-// before is how many writes there were on the connection before those of HTTP; negative: it is not known.
-func (w *dialWatch) before(scheme string) int {
-	if scheme == "http" {
-		return 0
-	}
-	return int(w.shaken.Load()) - 1
 }
 
 func (w *dialWatch) result() Dial {
@@ -152,7 +141,11 @@ func newBase(cfg Config) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return guard.WrapContext(ctx, nc, optionsFor(ctx, cfg.Guard)).Surface(), nil
+			g := guard.WrapContext(ctx, nc, optionsFor(ctx, cfg.Guard))
+			if e, ok := ctx.Value(errandContextKey{}).(*errand); ok {
+				e.heard(g)
+			}
+			return g.Surface(), nil
 		}
 	} else {
 		base.DialContext = newSpreader(cfg.Guard).dial

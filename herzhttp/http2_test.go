@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -281,6 +282,50 @@ func TestConnectionIsGivenNoRequestsBeforeItsServerSaidHowManyItTakes(t *testing
 	wg.Wait()
 	if n := conns.Load(); n > requests/streams+1 {
 		t.Errorf("%d requests at %d streams a connection took %d connections", requests, streams, n)
+	}
+}
+
+func TestConnectionWhoseServerHasNotSaidHowManyItTakesGetsOneRequest(t *testing.T) {
+	for name, said := range map[string]int{"nothing was said before": 0, "the dialler said something": 2} {
+		t.Run(name, func(t *testing.T) {
+			var early atomic.Int64
+			var answered atomic.Bool
+			url, cfg := rawServerWith(t, func(*peer) {}, func(p *peer, f frame) {
+				switch {
+				case f.kind != frameHeaders:
+				case answered.Load():
+					p.send(answer200(f.stream))
+				case early.Add(1) == 1:
+					time.AfterFunc(50*time.Millisecond, func() {
+						answered.Store(true)
+						p.send(frame{kind: frameSettings, payload: []byte{0, 3, 0, 0, 0, 10}}, answer200(f.stream))
+					})
+				}
+			})
+			cfg.Limits.MaxOpen = 1
+			cfg.Base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				nc, err := new(guard.Dialer).DialContext(ctx, network, addr)
+				for range said {
+					if _, err := nc.Write(nil); err != nil {
+						t.Error(err)
+					}
+				}
+				return nc, err
+			}
+			tr := newTransport(t, cfg)
+			var wg sync.WaitGroup
+			for range 5 {
+				wg.Go(func() {
+					if err := get(t, tr, url, 10*time.Second); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if n := early.Load(); n != 1 {
+				t.Errorf("%d requests were sent before the server had said how many it takes", n)
+			}
+		})
 	}
 }
 

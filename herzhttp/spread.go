@@ -27,6 +27,17 @@ type errandContextKey struct{}
 type errand struct {
 	host *host
 	link atomic.Pointer[link] // what came of it; nil: nothing yet
+
+	spoken atomic.Int32 // writes on the connection before those of HTTP; negative: it is not known
+}
+
+// heard notes how much has been said on the connection g; nil: it is not known which one it is.
+func (e *errand) heard(g *guard.Conn) {
+	n := -1
+	if g != nil {
+		n = g.EarlyWrites()
+	}
+	e.spoken.Store(int32(n)) //nolint:gosec // 8 at the most
 }
 
 // awaited reports whether a request waits on the connection: over HTTP/2 the bytes do not tell.
