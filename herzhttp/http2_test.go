@@ -385,9 +385,18 @@ func TestServerThatTakesFewRequestsOfEachConnectionIsNotGivenMoreAtOnce(t *testi
 	}
 }
 
+// closer is a body that cannot be read a second time, and says when net/http is done with it.
+type closer struct {
+	io.Reader
+	close func()
+}
+
+func (c *closer) Close() error { c.close(); return nil }
+
 func TestRequestThatNoConnectionTakesSaysWhyItIsNotSentAgain(t *testing.T) {
-	var asked atomic.Int64
+	var asked, conns atomic.Int64
 	url, cfg := rawServer(t, func(p *peer, f frame) {
+		conns.Store(int64(p.n))
 		if f.kind == frameHeaders {
 			asked.Add(1)
 			p.send(goAway(0))
@@ -398,13 +407,109 @@ func TestRequestThatNoConnectionTakesSaysWhyItIsNotSentAgain(t *testing.T) {
 	if n := asked.Load(); err == nil || !guard.SafeToRetry(err) || !strings.Contains(err.Error(), fmt.Sprintf("not delivered in %d tries", n)) || n < 2 {
 		t.Errorf("after %d tries: %v", n, err)
 	}
-	asked.Store(0)
-	req, err := http.NewRequestWithContext(t.Context(), "POST", url, io.MultiReader(strings.NewReader("x")))
-	if err != nil {
+	if c := conns.Load(); c != asked.Load() {
+		t.Errorf("%d tries took %d connections", asked.Load(), c)
+	}
+	for says, ends := range map[string]bool{"GetBody": false, "before its context ended": true} {
+		asked.Store(0)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		body := &closer{strings.NewReader("x"), func() {
+			if ends {
+				cancel()
+			}
+		}}
+		req, err := http.NewRequestWithContext(ctx, "POST", url, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := do(tr, req); err == nil || !guard.SafeToRetry(err) || !strings.Contains(err.Error(), says) || asked.Load() != 1 {
+			t.Errorf("after %d tries: %v, without %q", asked.Load(), err, says)
+		}
+	}
+}
+
+func TestConnectionAfterAGoodbyeIsGivenAsManyRequestsAsTheLastOneTook(t *testing.T) {
+	const took = 20
+	var held, conns atomic.Int64
+	url, cfg := rawServer(t, func(p *peer, f frame) {
+		conns.Store(max(conns.Load(), int64(p.n)))
+		switch {
+		case f.kind != frameHeaders:
+		case p.n > 1:
+			held.Add(1) // and gets no answer
+		case f.stream < 2*took:
+			p.send(answer200(f.stream))
+		default:
+			p.send(goAway(2*took - 1))
+		}
+	})
+	tr := newTransport(t, cfg)
+	for range took {
+		if err := post(t, tr, url, "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range took {
+		wg.Go(func() {
+			req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = do(tr, req)
+		})
+	}
+	eventually(t, "all are under way", func() bool { return held.Load() == took })
+	cancel()
+	wg.Wait()
+	if n := conns.Load(); n > 3 { // the first, and two, because there may be a second dial until it is known how many the first takes
+		t.Errorf("%d requests after the goodbye of a connection that took as many were sent on %d connections", took, n-1)
+	}
+}
+
+func TestConnectionThatSaysNoGoodbyeIsGivenMoreAndMore(t *testing.T) {
+	const callers = 4
+	var under, answered, atPeak atomic.Int64
+	url, cfg := rawServer(t, func(p *peer, f frame) {
+		switch {
+		case f.kind != frameHeaders:
+		case p.n == 1 && f.stream == 1:
+			p.send(answer200(1))
+		case p.n == 1:
+			p.send(goAway(1))
+		default:
+			if under.Add(1) == callers {
+				atPeak.CompareAndSwap(0, max(answered.Load(), 1))
+			}
+			time.AfterFunc(10*time.Millisecond, func() {
+				under.Add(-1)
+				answered.Add(1)
+				p.send(answer200(f.stream))
+			})
+		}
+	})
+	cfg.Limits.MaxOpen = 1
+	tr := newTransport(t, cfg)
+	if err := post(t, tr, url, "x"); err != nil {
 		t.Fatal(err)
 	}
-	if err := do(tr, req); err == nil || !guard.SafeToRetry(err) || !strings.Contains(err.Error(), "GetBody") || asked.Load() != 1 {
-		t.Errorf("a body that can be read once, after %d tries: %v", asked.Load(), err)
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for atPeak.Load() == 0 {
+				if err := post(t, tr, url, "x"); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := atPeak.Load(); n > 30 {
+		t.Errorf("it was given %d requests at once after %d others", callers, n)
 	}
 }
 
