@@ -249,9 +249,9 @@ func (c *Client) Stats() ClientStats {
 	}
 }
 
-// Send sends a message; see [Conn.Send]. While there is no connection it waits for the next one, until ctx ends. In legacy mode the error is
-// ErrLegacy. A message that was accepted is written before our Close frame when the server drains the connection; when the connection breaks, it may
-// be lost.
+// Send sends a message; see [Conn.Send]. While there is no connection it waits for the next one, until ctx ends; but while OnMessage runs, whose connection
+// has ended, the error is ErrClosed: the next one is made when it has returned. In legacy mode the error is ErrLegacy. A message that was accepted is
+// written before our Close frame when the server drains the connection; when the connection breaks, it may be lost.
 func (c *Client) Send(ctx context.Context, kind Kind, payload []byte) error {
 	for {
 		at := c.now.Load()
@@ -259,7 +259,8 @@ func (c *Client) Send(ctx context.Context, kind Kind, payload []byte) error {
 		case at.mode == Legacy:
 			return ErrLegacy
 		case at.c != nil:
-			if err := at.c.Send(ctx, kind, payload); !errors.Is(err, ErrClosed) {
+			// While a callback runs its connection is not replaced, and it may be the callback that sends.
+			if err := at.c.Send(ctx, kind, payload); !errors.Is(err, ErrClosed) || at.c.busy.Load() {
 				return err
 			}
 		}

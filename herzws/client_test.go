@@ -3,6 +3,8 @@ package herzws_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -207,5 +209,89 @@ func TestSupervisionEndsWithTheFirstPingThatIsNotAnswered(t *testing.T) {
 	err = herzws.Supervise(ctx, func(context.Context) error { cancel(); return errors.New("cut") }, h)
 	if err != nil {
 		t.Errorf("an end that was asked for is an error: %v", err)
+	}
+}
+
+// slowConn writes nothing more once it is shut, until it is opened, and counts how often it is read from.
+type slowConn struct {
+	net.Conn
+	gate  atomic.Pointer[chan struct{}] // nil: open
+	reads atomic.Int64
+}
+
+func (c *slowConn) Write(b []byte) (int, error) {
+	if gate := c.gate.Load(); gate != nil {
+		<-*gate
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *slowConn) Read(b []byte) (int, error) {
+	c.reads.Add(1)
+	return c.Conn.Read(b)
+}
+
+func TestMessageAfterTheCloseFrameIsNotHeardThoughOursIsNotWrittenYet(t *testing.T) {
+	var heard atomic.Int64
+	var nc *slowConn
+	p, _ := playServer(t, herzws.ClientConfig{
+		OnMessage: func(herzws.Kind, []byte) { heard.Add(1) },
+		NetDial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			inner, err := new(net.Dialer).DialContext(ctx, network, addr)
+			nc = &slowConn{Conn: inner}
+			return nc, err
+		},
+	})
+	gate := make(chan struct{})
+	nc.gate.Store(&gate)
+	reads := nc.reads.Load()
+	p.write(part{op: goodbye, payload: closing(1000, "")}.bytes(false))
+	eventually(t, "the Close frame is read", func() bool { return nc.reads.Load() > reads })
+	reads = nc.reads.Load()
+	p.write(part{op: text, payload: "a"}.bytes(false))
+	eventually(t, "what follows it is read", func() bool { return nc.reads.Load() > reads })
+	close(gate)
+	p.expect("close 1000")
+	if n := heard.Load(); n != 0 {
+		t.Errorf("%d messages after the Close frame were given to OnMessage (RFC 6455, section 5.5.1)", n)
+	}
+}
+
+func TestSendFromOnMessageDoesNotWaitForAConnectionThatWaitsForIt(t *testing.T) {
+	for name, lose := range map[string]func(p *peer, c *herzws.Client){
+		"reset": func(p *peer, _ *herzws.Client) { _ = p.nc.(*net.TCPConn).SetLinger(0); _ = p.nc.Close() },
+		"closed by us": func(_ *peer, c *herzws.Client) {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			_ = c.Close(ctx)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var client atomic.Pointer[herzws.Client]
+			began, failed := make(chan struct{}), make(chan error, 1)
+			p, c := playServer(t, herzws.ClientConfig{OnMessage: func(kind herzws.Kind, payload []byte) {
+				close(began)
+				eventually(t, "the client is known", func() bool { return client.Load() != nil })
+				for {
+					if err := client.Load().Send(context.Background(), kind, payload); err != nil {
+						failed <- err
+						return
+					}
+				}
+			}})
+			client.Store(c)
+			go func() { _, _ = io.Copy(io.Discard, p.br) }()
+			p.write(part{op: text, payload: "a"}.bytes(false))
+			<-began
+			lose(p, c)
+			select {
+			case err := <-failed:
+				if !errors.Is(err, herzws.ErrClosed) {
+					t.Errorf("%v", err)
+				}
+			case <-time.After(within):
+				t.Fatal("it waits for the next connection, which waits for its callback")
+			}
+		})
 	}
 }

@@ -58,7 +58,7 @@ type Conn struct {
 	// under it.
 	mu     sync.Mutex
 	sent   bool     // our Close frame is in the queue, or further
-	got    bool     // the peer's Close frame came
+	got    bool     // the peer's Close frame came. Written by the owner alone, who reads it without mu
 	shut   bool     // the socket's writing side is closed, or is to be
 	queue  *queue   // nil: nothing waits
 	pinged int64    // the value of seen for which a ping was sent

@@ -89,8 +89,8 @@ func (c *Conn) deliver(e event) {
 	c.busy.Store(false)
 }
 
-// drops reports whether what comes is dropped.
-func (c *Conn) drops() bool { return c.discard.Load() || c.dead.Load() }
+// drops reports whether what comes is dropped: also after the peer's Close frame, while ours is not written yet (RFC 6455, section 5.5.1). The owner asks.
+func (c *Conn) drops() bool { return c.got || c.discard.Load() || c.dead.Load() }
 
 // take deals with a control frame. Last: it was a Close frame.
 func (c *Conn) take(e event) (last bool) {
