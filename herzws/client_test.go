@@ -289,7 +289,7 @@ func TestSendFromOnMessageDoesNotWaitForAConnectionThatWaitsForIt(t *testing.T) 
 				if !errors.Is(err, herzws.ErrClosed) {
 					t.Errorf("%v", err)
 				}
-			case <-time.After(within):
+			case <-soon(t).Done():
 				t.Fatal("it waits for the next connection, which waits for its callback")
 			}
 		})
