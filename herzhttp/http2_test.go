@@ -429,6 +429,24 @@ func TestRequestThatNoConnectionTakesSaysWhyItIsNotSentAgain(t *testing.T) {
 	}
 }
 
+// hold sends n requests at once that get no answer, until stop is called.
+func hold(t *testing.T, tr http.RoundTripper, url string, n int) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = do(tr, req)
+		})
+	}
+	return func() { cancel(); wg.Wait() }
+}
+
 func TestConnectionAfterAGoodbyeIsGivenAsManyRequestsAsTheLastOneTook(t *testing.T) {
 	const took = 20
 	var held, conns atomic.Int64
@@ -450,21 +468,9 @@ func TestConnectionAfterAGoodbyeIsGivenAsManyRequestsAsTheLastOneTook(t *testing
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	for range took {
-		wg.Go(func() {
-			req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			_ = do(tr, req)
-		})
-	}
+	stop := hold(t, tr, url, took)
 	eventually(t, "all are under way", func() bool { return held.Load() == took })
-	cancel()
-	wg.Wait()
+	stop()
 	if n := conns.Load(); n > 3 { // the first, and two, because there may be a second dial until it is known how many the first takes
 		t.Errorf("%d requests after the goodbye of a connection that took as many were sent on %d connections", took, n-1)
 	}
@@ -532,19 +538,7 @@ func TestRequestsThatLastLongShareConnectionsAgainSoonAfterAGoodbye(t *testing.T
 	if err := post(t, tr, url, "x"); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	for range polls {
-		wg.Go(func() {
-			req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			_ = do(tr, req)
-		})
-	}
+	stop := hold(t, tr, url, polls)
 	eventually(t, "all but the one that the first connection took are under way on two connections", func() bool { return held.Load() == polls-1 })
-	cancel()
-	wg.Wait()
+	stop()
 }
