@@ -59,6 +59,7 @@ type Conn struct {
 	waiting  atomic.Int64 // clock of the first of them; 0: none
 	burst    atomic.Int64 // clock of the first write after a pause
 	lastIO   atomic.Int64 // clock of the newest byte in either direction
+	lastIn   atomic.Int64 // clock of the newest byte that was received; 0: none was
 	inIO     atomic.Int32 // reads and writes in progress
 	timedOut atomic.Bool  // a deadline cut the exchange short
 	tls      atomic.Bool  // the bytes are TLS records

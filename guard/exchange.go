@@ -81,6 +81,7 @@ func (c *Conn) left(n, announced int64) {
 // received notes that the peer sent something.
 func (c *Conn) received(at int64) {
 	c.lastIO.Store(at)
+	c.lastIn.Store(at)
 	if c.waiting.Load() != 0 {
 		c.answered()
 	}

@@ -28,6 +28,15 @@ func (c *Conn) LastByte() (at time.Time, waiting bool) {
 	return started.Add(time.Duration(c.lastIO.Load())), c.waiting.Load() != 0
 }
 
+// LastReceived is when the newest byte was received; the zero time where none was. Unlike what Begin starts, it is never forgotten. It looks at no clock.
+func (c *Conn) LastReceived() time.Time {
+	at := c.lastIn.Load()
+	if at == 0 {
+		return time.Time{}
+	}
+	return started.Add(time.Duration(at))
+}
+
 // Info tells what is known now. It asks the kernel nothing.
 func (c *Conn) Info() Info {
 	at := now()

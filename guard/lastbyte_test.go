@@ -40,6 +40,32 @@ func TestLastByteIsOfEitherDirectionAndTellsWhetherAnAnswerIsMissing(t *testing.
 	})
 }
 
+func TestLastReceivedIsNotMovedByWhatIsSentNorForgottenWithAnExchange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		c := guard.Wrap(ours, guard.Options{})
+		defer c.Close()
+		if at := c.LastReceived(); !at.IsZero() {
+			t.Errorf("before the first byte it was %v", at)
+		}
+		go func() { _, _ = theirs.Write([]byte("yes")) }()
+		if _, err := io.ReadFull(c, make([]byte, 3)); err != nil {
+			t.Fatal(err)
+		}
+		came := time.Now()
+		time.Sleep(time.Second)
+		go func() { _, _ = io.ReadFull(theirs, make([]byte, 3)) }()
+		if _, err := c.Write([]byte("ask")); err != nil {
+			t.Fatal(err)
+		}
+		c.Begin()
+		if at := c.LastReceived(); !at.Equal(came) {
+			t.Errorf("it was %v, and is told as %v", came, at)
+		}
+	})
+}
+
 func TestEarlyWritesAreCountedUpToTheEighth(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
