@@ -104,6 +104,12 @@ func (e *DialError) Error() string { return fmt.Sprintf("herz/pool: dial for %q:
 // Unwrap gives the error that Config.Dial returned.
 func (e *DialError) Unwrap() error { return e.Err }
 
+// Timeout reports whether time ran out, as net.Error asks.
+func (e *DialError) Timeout() bool {
+	var timed interface{ Timeout() bool }
+	return errors.As(e.Err, &timed) && timed.Timeout()
+}
+
 // SafeToRetry reports true: there was no connection to send anything on.
 func (e *DialError) SafeToRetry() bool { return true }
 
