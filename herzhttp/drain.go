@@ -41,8 +41,8 @@ type Drained struct {
 // linesPerPool bounds how many connections of one pool are logged.
 const linesPerPool = 16
 
-// lateDrain is how long a Drain that does not mind the end of its context is waited for.
-const lateDrain = 250 * time.Millisecond
+// lateDrain is how long Drains are waited for that do not mind the end of their context, and the Close that follows a Drain that does.
+const lateDrain = 500 * time.Millisecond
 
 // DrainPools drains pools side by side, each until ctx ends, and for 5 seconds where ctx has no deadline. It logs for each what was still lent as it began, and
 // how long it took; and what is still lent when it could not drain. Who tells to whose requests those loans belong; nil: nobody does. log nil: slog.Default.
@@ -62,9 +62,11 @@ func DrainPools(ctx context.Context, log *slog.Logger, who *Borrowers, pools ...
 		running[i] = make(chan Drained, 1)
 		go func() { running[i] <- drainOne(ctx, log, who, p) }()
 	}
+	late, end := lateAfter(ctx)
+	defer end()
 	all, errs := make([]Drained, len(pools)), make([]error, len(pools))
 	for i, p := range pools {
-		all[i] = await(ctx, running[i], p, began)
+		all[i] = await(late, running[i], p, began)
 		errs[i] = all[i].Err
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -73,21 +75,33 @@ func DrainPools(ctx context.Context, log *slog.Logger, who *Borrowers, pools ...
 	return all, nil
 }
 
-// await takes the outcome of a drain, or gives it up soon after the end of ctx.
-func await(ctx context.Context, done <-chan Drained, p Drainer, began time.Time) Drained {
+// lateAfter is a context that ends lateDrain after ctx.
+func lateAfter(ctx context.Context) (late context.Context, end func()) {
+	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		wait := time.NewTimer(lateDrain)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+			cancel(ctx.Err())
+		case <-late.Done():
+		}
+	})
+	return late, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// await takes the outcome of a drain, or gives it up when late ends.
+func await(late context.Context, done <-chan Drained, p Drainer, began time.Time) Drained {
 	select {
 	case d := <-done:
 		return d
-	case <-ctx.Done():
+	case <-late.Done():
 	}
-	late := time.NewTimer(lateDrain)
-	defer late.Stop()
-	select {
-	case d := <-done:
-		return d
-	case <-late.C:
-		return Drained{Pool: p.Name(), Took: time.Since(began), Err: fmt.Errorf("pool %q: Drain did not return when its context ended: %w", p.Name(), ctx.Err())}
-	}
+	err := fmt.Errorf("pool %q: Drain did not return when its context ended: %w", p.Name(), context.Cause(late))
+	return Drained{Pool: p.Name(), Took: time.Since(began), Err: err}
 }
 
 func drainOne(ctx context.Context, log *slog.Logger, who *Borrowers, p Drainer) Drained {

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"herz.example/herz/conn"
 	"herz.example/herz/herzhttp"
 	"herz.example/herz/herzsql"
 	"herz.example/herz/pool"
@@ -132,16 +133,36 @@ func TestLogOfALargePoolIsBounded(t *testing.T) {
 	})
 }
 
-func TestPoolThatDoesNotMindItsContextHoldsNobodyUp(t *testing.T) {
+func TestPoolsThatDoNotMindTheirContextHoldNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		defer close(release)
 		began := time.Now()
-		all, err := herzhttp.DrainPools(t.Context(), slogTo(&lines{}), nil, deaf{release}) // without a deadline it has 5 s
-		if took := time.Since(began); err == nil || took != herzhttp.DefaultPoolDrain+250*time.Millisecond || all[0].Took != took {
-			t.Errorf("it took %v, said %v: %v", took, all[0].Took, err)
+		// without a deadline they have 5 s
+		all, err := herzhttp.DrainPools(t.Context(), slogTo(&lines{}), nil, deaf{release}, deaf{release}, deaf{release})
+		if took := time.Since(began); err == nil || took != herzhttp.DefaultPoolDrain+500*time.Millisecond || all[0].Took != took || all[2].Took != took {
+			t.Errorf("it took %v, said %v and %v: %v", took, all[0].Took, all[2].Took, err)
 		}
 	})
+}
+
+func TestPoolThatTakesItsTimeToCloseSaysWhatItLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all, err := herzhttp.DrainPools(t.Context(), slogTo(&lines{}), nil, slowly{})
+		if err == nil || len(all[0].Left) != 1 || all[0].Left[0].Conn != 7 {
+			t.Errorf("%+v: %v", all, err)
+		}
+	})
+}
+
+// slowly is a pool with one connection lent, whose Close takes as long as that of a real one may.
+type slowly struct{}
+
+func (slowly) Name() string                    { return "slowly" }
+func (slowly) Drain(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+func (slowly) Close() error                    { time.Sleep(250 * time.Millisecond); return nil }
+func (slowly) Snapshot() []pool.ConnInfo {
+	return []pool.ConnInfo{{ID: 7, State: conn.InUse, Held: time.Second, Leases: 1}}
 }
 
 type deaf struct{ release chan struct{} }
