@@ -128,14 +128,17 @@ func newBase(cfg Config) *http.Transport {
 		from = http.DefaultTransport.(*http.Transport) // New has looked whether it is one
 	}
 	base := from.Clone()
+	_, configured := base.TLSNextProto["h2"] // by golang.org/x/net/http2, whose connections net/http cannot give one by one
 	if base.Protocols == nil {
 		base.Protocols = new(http.Protocols)
 		base.Protocols.SetHTTP1(true)
-		base.Protocols.SetHTTP2(base.TLSNextProto == nil || from.ForceAttemptHTTP2)
+		base.Protocols.SetHTTP2(base.TLSNextProto == nil || configured || from.ForceAttemptHTTP2)
 	}
+	delete(base.TLSNextProto, "h2")
 	base.DisableKeepAlives = false
-	base.MaxIdleConnsPerHost, base.IdleConnTimeout = 0, 0
-	if inner := from.DialContext; inner != nil && cfg.Base != nil {
+	base.MaxIdleConns, base.MaxIdleConnsPerHost, base.IdleConnTimeout = 0, 0, 0
+	base.MaxConnsPerHost = 0 // net/http counts only down for connections that it gives one by one, and panics below none
+	if inner := dialerOf(from); inner != nil && cfg.Base != nil {
 		base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			nc, err := inner(ctx, network, addr)
 			if err != nil {
@@ -144,6 +147,9 @@ func newBase(cfg Config) *http.Transport {
 			g := guard.WrapContext(ctx, nc, optionsFor(ctx, cfg.Guard))
 			if e, ok := ctx.Value(errandContextKey{}).(*errand); ok {
 				e.heard(g)
+				if addr == e.host.address { // else it is a proxy's
+					g.SetName(addr)
+				}
 			}
 			return g.Surface(), nil
 		}
@@ -161,4 +167,12 @@ func newBase(cfg Config) *http.Transport {
 		}
 	}
 	return base
+}
+
+// dialerOf is the function by which t dials; nil: none of its own.
+func dialerOf(t *http.Transport) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	if t.DialContext != nil || t.Dial == nil { //nolint:staticcheck // it is still heeded by net/http
+		return t.DialContext
+	}
+	return func(_ context.Context, network, addr string) (net.Conn, error) { return t.Dial(network, addr) } //nolint:staticcheck // as above
 }
