@@ -14,6 +14,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"herz.example/herz/conn"
+	"herz.example/herz/guard"
 	"herz.example/herz/herzhttp"
 )
 
@@ -343,6 +345,99 @@ func TestBodyOfTheRequestIsClosedWhateverHappens(t *testing.T) {
 		req, _ := http.NewRequestWithContext(t.Context(), "POST", c.url, b)
 		_ = do(c.tr, req)
 		eventually(t, name+": the body is closed", func() bool { return b.closed.Load() > 0 })
+	}
+}
+
+func TestRequestThatCannotBeSentCostsNoConnectionAndItsBodyIsClosedOnce(t *testing.T) {
+	everyProtocol(t, func(t *testing.T, protocol string) {
+		s, cfg := newSite(t, protocol, echo)
+		tr := newTransport(t, cfg)
+		if err := post(t, tr, s.URL, "x"); err != nil {
+			t.Fatal(err)
+		}
+		for name, spoil := range map[string]func(*http.Request){
+			"no header":          func(r *http.Request) { r.Header = nil },
+			"an invalid name":    func(r *http.Request) { r.Header["a b"] = []string{"x"} },
+			"an invalid value":   func(r *http.Request) { r.Header["A"] = []string{"a\nb"} },
+			"an invalid trailer": func(r *http.Request) { r.Trailer = http.Header{"a b": {"x"}} },
+			"an invalid method":  func(r *http.Request) { r.Method = "GE T" },
+			"a context that is over": func(r *http.Request) {
+				ctx, cancel := context.WithCancel(r.Context())
+				cancel()
+				*r = *r.WithContext(ctx)
+			},
+		} {
+			b := &shut{Reader: strings.NewReader("x")}
+			req, _ := http.NewRequestWithContext(t.Context(), "POST", s.URL, b)
+			spoil(req)
+			if err := do(tr, req); err == nil || errors.Is(err, guard.ErrAmbiguous) {
+				t.Errorf("%s: %v", name, err)
+			}
+			eventually(t, name+": the body is closed", func() bool { return b.closed.Load() > 0 })
+			if n := b.closed.Load(); n != 1 {
+				t.Errorf("%s: the body was closed %d times", name, n)
+			}
+		}
+		if n := s.conns.Load(); n != 1 || only(t, tr).Leases != 0 || s.requests.Load() != 1 {
+			t.Errorf("%d connections, %d requests, %+v", n, s.requests.Load(), only(t, tr))
+		}
+	})
+}
+
+func TestFailureOfTheCallersBodyIsNoNewsOfTheConnection(t *testing.T) {
+	everyProtocol(t, func(t *testing.T, protocol string) {
+		s, cfg := newSite(t, protocol, echo)
+		tr := newTransport(t, cfg)
+		broken := errors.New("the disk is gone")
+		for name, fails := range map[string]error{"an error of its own": broken, "one that speaks of a stream": refusal{StreamID: 1, Code: refusedStream}} {
+			req, _ := http.NewRequestWithContext(t.Context(), "POST", s.URL, &shut{Reader: io.MultiReader(strings.NewReader("x"), failing{fails})})
+			if err := do(tr, req); !errors.Is(err, fails) || guard.SafeToRetry(err) || errors.Is(err, guard.ErrAmbiguous) {
+				t.Errorf("%s: %v, safe to retry: %v, ambiguous: %v", name, err, guard.SafeToRetry(err), errors.Is(err, guard.ErrAmbiguous))
+			}
+		}
+	})
+}
+
+// refusal has the fields of net/http's error of a stream that a server refused, as another connection's may come through a proxy.
+type refusal struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (r refusal) Error() string { return "stream refused" }
+
+// As fills in any structure with the same fields, as net/http's error does.
+func (r refusal) As(target any) bool {
+	into := reflect.ValueOf(target).Elem()
+	if into.Kind() != reflect.Struct || !into.FieldByName("StreamID").IsValid() || !into.FieldByName("Code").IsValid() {
+		return false
+	}
+	into.FieldByName("StreamID").SetUint(uint64(r.StreamID))
+	into.FieldByName("Code").SetUint(uint64(r.Code))
+	return true
+}
+
+// failing is a reader that fails.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestAnswerNamesTheRequestOfItsCaller(t *testing.T) {
+	v := newVillain(t, villains["executes and resets"])
+	tr := newTransport(t, herzhttp.Config{})
+	for i := range 2 { // the second is repeated
+		req, _ := http.NewRequestWithContext(t.Context(), "PUT", v.url, &shut{Reader: strings.NewReader("x")})
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("x")), nil }
+		req.Header.Set("Idempotency-Key", "1")
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.Request != req {
+			t.Errorf("answer %d names a copy", i)
+		}
 	}
 }
 

@@ -9,8 +9,8 @@
 //   - Each host has a [pool.Pool] of guarded connections. One that the peer has closed is not lent; one that rests for almost as long as the peer
 //     was seen, or says, to keep connections is not lent either, because the peer may be closing it now.
 //   - A request is repeated only when it is proved that it was not delivered (no byte of it left; HTTP/2 said REFUSED_STREAM, or GOAWAY with a lower
-//     stream), or when repeating is harmless by definition: GET, HEAD, OPTIONS and TRACE (RFC 9110 §9.2.1), and requests with an Idempotency-Key. Every other
-//     failure in which bytes left is [guard.ErrAmbiguous]: the caller decides.
+//     stream), or when repeating is harmless by definition: GET, HEAD, OPTIONS and TRACE (RFC 9110 §9.2.1), and requests with an Idempotency-Key. A request of
+//     any other method that may have been executed, by this try or one before it, and got no whole answer is [guard.ErrAmbiguous]: the caller decides.
 //   - HTTP/2 connections are shared, as far as the server lets them be. One on which a request ran out of time without a frame since gets no
 //     further request until the server has answered a ping.
 //   - Close of a response body that was not read to its end reads the rest, if it is little, so that the connection can be reused.

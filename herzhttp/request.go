@@ -23,10 +23,13 @@ const missesMost = 16
 type request struct {
 	of     *Transport
 	host   *host
-	req    *http.Request
+	asked  *http.Request          // what the caller gave
+	req    *http.Request          // what is sent
+	body   *payload               // its body; nil: none, or one whose Close does not matter
 	trace  *httptrace.ClientTrace // what the caller wants to see; nil: nothing
 	tries  int
-	misses int // of these, the connection took no request any more
+	misses int  // of these, the connection took no request any more
+	maybe  bool // one of these that failed may have been executed
 
 	// Of the newest try.
 	link   *link // nil: there was no connection
@@ -41,7 +44,9 @@ func (t *Transport) begin(req *http.Request) (request, error) {
 	if err != nil {
 		return request{}, err
 	}
-	return request{of: t, host: h, req: req, trace: httptrace.ContextClientTrace(req.Context())}, nil
+	r := request{of: t, host: h, asked: req, req: req, trace: httptrace.ContextClientTrace(req.Context())}
+	r.attend()
+	return r, nil
 }
 
 // try sends the request once.
@@ -53,13 +58,24 @@ func (r *request) try() (*http.Response, error) {
 		closeBody(r.req)
 		return nil, err
 	}
+	if ctx := r.req.Context(); ctx.Err() != nil {
+		r.fate = undelivered
+		r.untouched(lease)
+		return nil, &waitError{ctx.Err(), context.Cause(ctx)}
+	}
 	l := r.link
 	resp, err := l.cc.RoundTrip(r.req)
-	if err != nil {
+	switch {
+	case err == nil:
+	case invalid(err):
+		r.untouched(lease)
+		return nil, err
+	default:
 		r.fate = r.fateOf(err) // before the connection is given up, and its record of the exchange with it
 		r.giveUp(lease, err)
 		return nil, err
 	}
+	resp.Request = r.asked
 	l.used.Store(true)
 	if !l.http2 {
 		r.host.obey(resp.Header)
@@ -117,8 +133,16 @@ func (r *request) gotConn() {
 	r.trace.GotConn(info)
 }
 
+// untouched returns a connection of which the request made no use.
+func (r *request) untouched(lease pool.Lease[*link]) {
+	r.link.leave()
+	lease.Release()
+	closeBody(r.req)
+}
+
 // giveUp returns the connection on which the request failed.
 func (r *request) giveUp(lease pool.Lease[*link], err error) {
+	r.body.giveUp()
 	l := r.link
 	l.leave()
 	if l.http2 && takesNoMore(err) {
@@ -198,12 +222,18 @@ func keepAliveOf(value string) time.Duration {
 
 // lost reports whether the connection ended by the peer or the path, and not because of what net/http thought of the answer.
 func (l *link) lost() bool {
-	if l.http2 {
+	return l.cut() && (l.http2 || l.guard == nil || l.guard.Delivery() != conn.Answered)
+}
+
+// cut reports the same of a connection on which the answer may have begun. Without a guard only net/http's word is known.
+func (l *link) cut() bool {
+	switch {
+	case l.http2:
 		return l.cc.Err() != nil
-	}
-	if l.guard == nil {
-		return false
+	case l.guard == nil:
+		err := l.cc.Err()
+		return err != nil && !isTimeout(err)
 	}
 	d, dead := l.guard.Death()
-	return dead && !d.Cause.Ours() && l.guard.Delivery() != conn.Answered
+	return dead && !d.Cause.Ours()
 }

@@ -12,21 +12,28 @@ import (
 	"herz.example/herz/guard"
 )
 
-// AmbiguousError is the failure of a request that may have been executed: bytes of it left, and no answer came. It is [guard.ErrAmbiguous]; what happened is
-// underneath.
+// AmbiguousError is the failure of a request that may have been executed and whose method is not safe: bytes of it left, and no whole answer came. It is
+// [guard.ErrAmbiguous]; what happened is underneath.
 type AmbiguousError struct {
 	Method string
 	Host   string // address with port
 	Err    error
 
 	ended error // how the caller's context had ended, which its cause does not tell; nil: it had not
+	keyed bool  // the request has an Idempotency-Key
 }
 
 // Error says what to do about it.
 func (e *AmbiguousError) Error() string {
+	if e.keyed {
+		return fmt.Sprintf("herz/herzhttp: %s to %s may have been executed: %v; repeat it with the same Idempotency-Key", e.Method, e.Host, e.Err)
+	}
 	return fmt.Sprintf("herz/herzhttp: %s to %s may have been executed, and was not repeated: %v; give it an Idempotency-Key if the server heeds one",
 		e.Method, e.Host, e.Err)
 }
+
+// SafeToRetry reports false, though the last of several tries may have failed without doing harm.
+func (e *AmbiguousError) SafeToRetry() bool { return false }
 
 // Is reports that the error is guard.ErrAmbiguous, and context.Canceled or context.DeadlineExceeded where the caller's context had ended, with whatever cause.
 func (e *AmbiguousError) Is(target error) bool {
@@ -77,13 +84,13 @@ const (
 func (r *request) fateOf(err error) fate {
 	l := r.link
 	switch {
+	case r.body != nil && r.body.failed.Load():
+		return refused
 	case l.http2 && notProcessed(err):
 		return undelivered
 	case !l.http2 && l.guard != nil && l.guard.Delivery() == conn.NothingSent && l.lost():
 		return undelivered
-	case l.lost():
-		return unknown
-	case r.req.Context().Err() != nil || isTimeout(err):
+	case l.cut(), r.req.Context().Err() != nil, isTimeout(err), l.http2 && streamEnded(err):
 		return unknown
 	default:
 		return refused
@@ -93,6 +100,7 @@ func (r *request) fateOf(err error) fate {
 // again decides whether the request is sent once more, and gets it ready. Else it gives the error for the caller.
 func (r *request) again(err error) error {
 	if r.repeatable() {
+		r.maybe = r.maybe || r.fate == unknown
 		r.told(0, true, err)
 		return nil
 	}
@@ -122,11 +130,19 @@ func (r *request) spent() bool { return r.tries-r.misses >= triesMost || r.misse
 // harmless reports whether a request may be executed twice: its method is safe (RFC 9110 §9.2.1), or it has a key by which the server tells a
 // repetition. PUT and DELETE are idempotent by the same RFC, but not where somebody else writes in between; net/http does not repeat them either.
 func harmless(req *http.Request) bool {
+	return safe(req) || keyed(req)
+}
+
+func safe(req *http.Request) bool {
 	switch req.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return true
 	}
-	// As in net/http: a key that is set to nothing counts, and is not sent.
+	return false
+}
+
+// keyed is true, as in net/http, for a key that is set to nothing too, which is not sent.
+func keyed(req *http.Request) bool {
 	_, one := req.Header["Idempotency-Key"]
 	_, other := req.Header["X-Idempotency-Key"]
 	return one || other
@@ -144,19 +160,21 @@ func (r *request) rewind() bool {
 	if err != nil {
 		return false
 	}
+	r.body.giveUp()
 	next := *r.req
 	next.Body = body
 	r.req = &next
+	r.attend()
 	return true
 }
 
 // failed is the error that the caller gets.
 func (r *request) failed(err error) error {
 	switch {
+	case (r.fate == unknown || r.maybe) && !safe(r.req):
+		return &AmbiguousError{Method: methodOf(r.req), Host: r.host.address, Err: err, ended: r.req.Context().Err(), keyed: keyed(r.req)}
 	case r.fate == undelivered:
 		return &undeliveredError{err, r.whyNotAgain()}
-	case r.fate == unknown && !harmless(r.req):
-		return &AmbiguousError{Method: methodOf(r.req), Host: r.host.address, Err: err, ended: r.req.Context().Err()}
 	default:
 		return err
 	}
@@ -194,6 +212,22 @@ var (
 	goodbyeTexts  = []string{"http2: Transport received Server's graceful shutdown GOAWAY", "http2: client conn not usable"}
 	neverMadeText = "http2: client conn could not be established"
 )
+
+// invalidTexts are how net/http begins its errors of requests that it does not even begin to send on a single connection. It does not close their bodies. They
+// are not exported; a test fails when they change.
+var invalidTexts = []string{"http: nil Request.", "http: invalid header ", "http: invalid trailer ", "http: invalid method ", "http: no Host in "}
+
+// invalid reports whether err says that the request cannot be sent at all.
+func invalid(err error) bool {
+	text := err.Error()
+	return slices.ContainsFunc(invalidTexts, func(known string) bool { return strings.HasPrefix(text, known) })
+}
+
+// streamEnded reports whether err is the end of one HTTP/2 stream, by either side.
+func streamEnded(err error) bool {
+	var s http2StreamError
+	return errors.As(err, &s)
+}
 
 // takesNoMore reports whether err says that an HTTP/2 connection takes no more requests, though net/http does not take it for closed.
 func takesNoMore(err error) bool {
