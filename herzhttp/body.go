@@ -94,7 +94,7 @@ func (b *loan) end(err error) {
 	case whole:
 		b.lease.Discard(errLastUse)
 	default:
-		l.end(b.ctx, b.lease, err)
+		l.end(b.ctx, b.lease, 0, err)
 	}
 	b.of.rested()
 }

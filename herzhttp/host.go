@@ -113,7 +113,7 @@ func (h *host) borrow(ctx context.Context) (pool.Lease[*link], *link, error) {
 			return lease, nil, err
 		}
 		l := lease.Value()
-		if limit := h.fence.limit(); limit > 0 && l.live.Load() == 0 && l.used.Load() {
+		if limit := h.fence.limit(); limit > 0 && l.live.Load() == 0 && l.used() {
 			if idle := time.Duration(clock() - l.rested.Load()); idle >= limit {
 				lease.Discard(&expiredError{idle, limit})
 				continue

@@ -165,6 +165,35 @@ func TestSilentConnectionFailsOneRequestAndTheNextGoesElsewhereAtOnce(t *testing
 	}
 }
 
+func TestAnswerThatArrivedAndIsNotReadYetHidesNoSilence(t *testing.T) {
+	var silent atomic.Bool
+	url, cfg := rawServer(t, func(p *peer, f frame) {
+		switch {
+		case f.kind != frameHeaders || p.n == 1 && silent.Load():
+		case f.stream == 1:
+			p.send(frame{frameHeaders, flagEndHeaders, 1, answer200(1).payload}, frame{frameData, flagEndStream, 1, []byte("all of it")})
+		default:
+			p.send(answer200(f.stream))
+		}
+	})
+	tr := newTransport(t, cfg)
+	resp, err := (&http.Client{Transport: tr}).Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := get(t, tr, url, 5*time.Second); err != nil { // now the whole of the first answer is there
+		t.Fatal(err)
+	}
+	silent.Store(true)
+	if err := get(t, tr, url, 300*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("a request into silence: %v", err)
+	}
+	if err := get(t, tr, url, 2*time.Second); err != nil {
+		t.Errorf("the request after it went into silence too: %v", err)
+	}
+}
+
 func TestConnectionToASlowServerThatAnswersPingsIsKept(t *testing.T) {
 	d := &mute{}
 	url, cfg := rawServer(t, d.handle)

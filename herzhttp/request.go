@@ -76,7 +76,7 @@ func (r *request) try() (*http.Response, error) {
 		return nil, err
 	}
 	resp.Request = r.asked
-	l.used.Store(true)
+	l.answers.Add(1)
 	if !l.http2 {
 		r.host.obey(resp.Header)
 	}
@@ -111,7 +111,7 @@ func (r *request) borrow() (pool.Lease[*link], error) {
 		}
 		return lease, err
 	}
-	r.link, r.reused = l, l.used.Load()
+	r.link, r.reused = l, l.used()
 	r.began = clock()
 	r.waited = time.Duration(r.began - asked)
 	r.host.lastUse.Store(r.began)
@@ -151,18 +151,21 @@ func (r *request) giveUp(lease pool.Lease[*link], err error) {
 		lease.Discard(errGoodbye) // others that are under way on it end as they would
 		return
 	}
-	l.end(r.req.Context(), lease, err)
+	l.end(r.req.Context(), lease, r.began, err)
 }
 
 // end returns a connection whose request ended with err. Over HTTP/1 it is of no more use; over HTTP/2 only a stream has ended, unless net/http says otherwise,
-// and when time ran out the connection has to show that it is alive.
-func (l *link) end(ctx context.Context, lease pool.Lease[*link], err error) {
+// and when time ran out the connection has to show that it is alive. Began is when the request did, by clock; 0: its answer has begun.
+func (l *link) end(ctx context.Context, lease pool.Lease[*link], began int64, err error) {
 	switch {
 	case !l.http2:
 		lease.Discard(err)
 	case l.cc.Err() != nil:
 		lease.Discard(l.cc.Err())
 	case ctx.Err() != nil || isTimeout(err):
+		if began != 0 {
+			l.doubted.Store(began)
+		}
 		lease.Doubt()
 	default:
 		lease.Release()
