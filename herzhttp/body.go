@@ -3,11 +3,15 @@ package herzhttp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"sync/atomic"
 	"time"
 
+	"herz.example/herz/conn"
+	"herz.example/herz/guard"
 	"herz.example/herz/pool"
 )
 
@@ -30,7 +34,7 @@ type body struct {
 // answered ties the loan to the body of the answer.
 func (r *request) answered(lease pool.Lease[*link], resp *http.Response) *http.Response {
 	l := loan{of: r.of, link: r.link, lease: lease, ctx: r.req.Context(), closes: resp.Close || r.req.Close}
-	if resp.Body == http.NoBody {
+	if reflect.TypeOf(resp.Body).Size() == 0 { // over HTTP/2 it is not http.NoBody, and has no content either
 		l.end(io.EOF)
 		return resp
 	}
@@ -69,7 +73,11 @@ func (b *body) drain() bool {
 	if l.http2 || b.of.cfg.DrainBytes < 0 || b.closes || l.guard == nil {
 		return false // over HTTP/2 the stream is reset, and the connection stays
 	}
-	late := time.AfterFunc(b.of.cfg.DrainTime, func() { _ = l.guard.SetReadDeadline(longAgo) })
+	late := time.AfterFunc(b.of.cfg.DrainTime, func() {
+		if l.guard.SetReadDeadline(longAgo) != nil {
+			_ = l.cc.Close() // what the dialler gave knows no deadlines
+		}
+	})
 	n, err := io.Copy(io.Discard, io.LimitReader(b.ReadCloser, b.of.cfg.DrainBytes+1))
 	return late.Stop() && err == nil && n <= b.of.cfg.DrainBytes
 }
@@ -112,8 +120,22 @@ type upgraded struct {
 	body *body
 }
 
-// Read reads from the connection.
-func (u *upgraded) Read(p []byte) (int, error) { return u.body.ReadCloser.Read(p) }
+// Read reads from the connection. The peer's end is io.EOF: nobody knows here what is a request and what an answer.
+func (u *upgraded) Read(p []byte) (int, error) {
+	n, err := u.body.ReadCloser.Read(p)
+	if lost, ok := errors.AsType[*guard.AmbiguousError](err); ok && lost.Cause == conn.PeerFIN {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// CloseWrite ends the direction to the peer, as net/http's own body of such an answer can. http.ErrNotSupported: the connection cannot.
+func (u *upgraded) CloseWrite() error {
+	if c, ok := u.body.ReadCloser.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return fmt.Errorf("herz/herzhttp: CloseWrite: %w", http.ErrNotSupported)
+}
 
 // Close ends the connection.
 func (u *upgraded) Close() error {

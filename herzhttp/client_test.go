@@ -235,18 +235,7 @@ func TestUpgradedConnectionBelongsToTheCallerUntilHeClosesIt(t *testing.T) {
 		_, _ = io.Copy(io.Discard, rw)
 	}))
 	tr := newTransport(t, cfg)
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", s.URL, nil)
-	req.Header.Set("Connection", "Upgrade")
-	req.Header.Set("Upgrade", "echo")
-	resp, err := tr.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	rw, ok := resp.Body.(io.ReadWriteCloser)
-	if resp.StatusCode != 101 || !ok {
-		t.Fatalf("%d, the body is a %T", resp.StatusCode, resp.Body)
-	}
+	rw := upgrade(t, tr, s.URL, "echo")
 	_, _ = io.WriteString(rw, "hello\n")
 	if line, err := bufio.NewReader(rw).ReadString('\n'); line != "you said hello\n" {
 		t.Errorf("%q, %v", line, err)
@@ -258,6 +247,56 @@ func TestUpgradedConnectionBelongsToTheCallerUntilHeClosesIt(t *testing.T) {
 	if st := only(t, tr); st.InUse != 0 || st.Closed[conn.MaxUses] != 1 {
 		t.Errorf("after Close: %+v", st)
 	}
+}
+
+func TestUpgradedConnectionEndsInOneDirectionAtATimeAndCleanly(t *testing.T) {
+	for _, protocol := range []string{"http/1.1", "http/1.1 over TLS"} {
+		for path, want := range map[string]string{"/last-words": "bye", "/silent": ""} {
+			s, cfg := newSite(t, protocol, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				nc, rw, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					return
+				}
+				defer nc.Close()
+				_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+				_, _ = io.Copy(io.Discard, rw) // until the caller ends his side
+				if r.URL.Path == "/last-words" {
+					_, _ = io.WriteString(nc, "bye")
+				}
+			}))
+			rw := upgrade(t, newTransport(t, cfg), s.URL+path, "echo")
+			_, _ = io.WriteString(rw, "hello")
+			half, ok := rw.(interface{ CloseWrite() error })
+			if !ok {
+				t.Fatalf("%s: the body is a %T without CloseWrite", protocol, rw)
+			}
+			if err := half.CloseWrite(); err != nil {
+				t.Errorf("%s: %v", protocol, err)
+			}
+			if got, err := io.ReadAll(rw); string(got) != want || err != nil {
+				t.Errorf("%s%s: after the end of our side %q, %v", protocol, path, got, err)
+			}
+			_ = rw.Close()
+		}
+	}
+}
+
+// upgrade asks for another protocol and gives the connection.
+func upgrade(t *testing.T, tr http.RoundTripper, url, protocol string) io.ReadWriteCloser {
+	t.Helper()
+	req, _ := http.NewRequestWithContext(withTimeout(t, 20*time.Second), "GET", url, nil)
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", protocol)
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	rw, ok := resp.Body.(io.ReadWriteCloser)
+	if resp.StatusCode != http.StatusSwitchingProtocols || !ok {
+		t.Fatalf("%d, the body is a %T", resp.StatusCode, resp.Body)
+	}
+	return rw
 }
 
 func TestRequestsGoThroughAProxy(t *testing.T) {

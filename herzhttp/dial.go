@@ -3,6 +3,7 @@ package herzhttp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -37,9 +38,17 @@ func (h *host) dial(ctx context.Context) (*link, error) {
 		h.of.cfg.Watch.Dialed(d)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", h.address, err)
+		return nil, fmt.Errorf("connect to %s: %w", h.address, clarified(err))
 	}
 	return l, nil
+}
+
+// clarified says what http.Client says of a server that answers a TLS handshake in clear text: it looks at the outermost error only.
+func clarified(err error) error {
+	if head, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(head.RecordHeader[:]) == "HTTP/" {
+		return http.ErrSchemeMismatch
+	}
+	return err
 }
 
 // Until a server's SETTINGS frame has come, net/http takes it that 100 streams are allowed. The frame follows the handshake by a round trip at most, and

@@ -35,7 +35,7 @@ func (h *host) open() error {
 	h.once.Do(func() {
 		if h.pool, h.err = h.newPool(); h.err == nil {
 			if h.of.cfg.Enroll != nil {
-				h.leave = h.of.cfg.Enroll(h.pool)
+				h.leave = sync.OnceFunc(h.of.cfg.Enroll(h.pool))
 			}
 			h.ready.Store(true)
 		}
@@ -67,7 +67,7 @@ func (h *host) newPool() (*pool.Pool[*link], error) {
 		Name: name, Protocol: "http", Limits: limits,
 		Dial:     h.dial,
 		Close:    func(_ context.Context, l *link) error { return l.cc.Close() },
-		Ping:     func(ctx context.Context, l *link) error { return l.answer(ctx) },
+		Ping:     ping,
 		Guard:    func(l *link) *guard.Conn { return l.guard },
 		Observer: pool.Tee(h, t.cfg.Observer),
 	}
@@ -79,6 +79,15 @@ func (h *host) newPool() (*pool.Pool[*link], error) {
 		return nil, fmt.Errorf("herz/herzhttp: %s: %w", address, err)
 	}
 	return p, nil
+}
+
+// ping asks for a sign of life. Without it the pool aborts what is guarded, so that other requests on the connection end.
+func ping(ctx context.Context, l *link) error {
+	err := l.answer(ctx)
+	if err != nil && l.guard == nil {
+		_ = l.cc.Close()
+	}
+	return err
 }
 
 // WantsLoans reports false.
@@ -113,6 +122,10 @@ func (h *host) borrow(ctx context.Context) (pool.Lease[*link], *link, error) {
 			return lease, nil, err
 		}
 		l := lease.Value()
+		if l.guard == nil && l.cc.Err() != nil { // nobody else has asked
+			lease.Discard(l.cc.Err())
+			continue
+		}
 		if limit := h.fence.limit(); limit > 0 && l.live.Load() == 0 && l.used() {
 			if idle := time.Duration(clock() - l.rested.Load()); idle >= limit {
 				lease.Discard(&expiredError{idle, limit})

@@ -196,6 +196,40 @@ func TestNoMoreThanMaxIdleConnectionsRestOverAllHosts(t *testing.T) {
 	}
 }
 
+func TestAnswerWithoutABodyEndsTheLoanThoughNobodyClosesIt(t *testing.T) {
+	everyProtocol(t, func(t *testing.T, protocol string) {
+		s, cfg := newSite(t, protocol, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "DELETE" {
+				w.WriteHeader(http.StatusNoContent)
+			}
+		}))
+		tr := newTransport(t, cfg)
+		for _, method := range []string{"HEAD", "DELETE", "GET"} {
+			req, _ := http.NewRequestWithContext(t.Context(), method, s.URL, http.NoBody)
+			if _, err := tr.RoundTrip(req); err != nil { //nolint:bodyclose // that is the test
+				t.Fatal(err)
+			}
+			if n := only(t, tr).Leases; n != 0 {
+				t.Errorf("%s: %d loans go on", method, n)
+			}
+		}
+	})
+}
+
+func TestEnrolledPoolLeavesOnce(t *testing.T) {
+	var left atomic.Int64
+	s, cfg := newSite(t, "http/1.1", echo)
+	cfg.Enroll = func(pool.Source) func() { return func() { left.Add(1) } }
+	tr := newTransport(t, cfg)
+	fetch(t, &http.Client{Transport: tr}, "GET", s.URL, "")
+	if err := errors.Join(tr.Drain(withTimeout(t, 10*time.Second)), tr.Close(), tr.Close()); err != nil {
+		t.Error(err)
+	}
+	if n := left.Load(); n != 1 {
+		t.Errorf("it left %d times", n)
+	}
+}
+
 func TestHostHasNoMoreConnectionsThanMaxOpenAndCallersAreServedInOrder(t *testing.T) {
 	release := make(chan struct{})
 	var mu sync.Mutex
