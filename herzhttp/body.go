@@ -109,7 +109,7 @@ func (b *loan) end(err error) {
 
 // rested sees to it that not too many connections rest.
 func (t *Transport) rested() {
-	if t.open.Load()-t.busy.Load() > int64(t.cfg.MaxIdle) {
+	if t.tooMany() {
 		t.trim()
 	}
 }

@@ -281,6 +281,41 @@ func TestUpgradedConnectionEndsInOneDirectionAtATimeAndCleanly(t *testing.T) {
 	}
 }
 
+func TestUpgradeIsPossibleWhereTheServerSpeaksHTTP2(t *testing.T) {
+	s, cfg := newSite(t, "HTTP/2", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			_, _ = io.WriteString(w, r.Proto)
+			return
+		}
+		nc, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_, _ = io.Copy(nc, rw)
+	}))
+	tr := newTransport(t, cfg)
+	for range 2 {
+		if _, got := fetch(t, &http.Client{Transport: tr}, "GET", s.URL, ""); got != "HTTP/2.0" {
+			t.Errorf("beside an upgrade %s is spoken", got)
+		}
+		rw := upgrade(t, tr, s.URL, "websocket")
+		_, _ = io.WriteString(rw, "hello\n")
+		if line, err := bufio.NewReader(rw).ReadString('\n'); line != "hello\n" {
+			t.Errorf("%q, %v", line, err)
+		}
+		_ = rw.Close()
+	}
+	names := map[string]bool{}
+	for _, p := range tr.Pools() {
+		names[p.Name()] = true
+	}
+	if at := s.Listener.Addr().String(); len(names) != 2 || !names[at] || !names[at+" (HTTP/1.1)"] {
+		t.Errorf("the pools are %v", names)
+	}
+}
+
 // upgrade asks for another protocol and gives the connection.
 func upgrade(t *testing.T, tr http.RoundTripper, url, protocol string) io.ReadWriteCloser {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,7 @@ func (h *host) dial(ctx context.Context) (*link, error) {
 	ctx, capture := guard.WithCapture(withErrand(ctx, what))
 	watch := &dialWatch{spoken: func() { what.heard(capture.Conn()) }}
 	ctx = httptrace.WithClientTrace(ctx, watch.trace())
-	cc, err := h.of.base.NewClientConn(ctx, h.scheme, h.address)
+	cc, err := h.base.NewClientConn(ctx, h.scheme, h.address)
 	d := watch.result()
 	d.Host, d.Err = h.address, err
 	l := &link{cc: cc, of: h, http2: d.HTTP2 || h.scheme == "http" && h.of.unencryptedHTTP2}
@@ -174,6 +175,16 @@ func newBase(cfg Config) *http.Transport {
 			}
 			return nc, err
 		}
+	}
+	return base
+}
+
+// onlyHTTP1 makes base offer HTTP/1.1 and nothing else.
+func onlyHTTP1(base *http.Transport) *http.Transport {
+	base.Protocols = new(http.Protocols)
+	base.Protocols.SetHTTP1(true)
+	if c := base.TLSClientConfig; c != nil { // that of a transport that was used offers HTTP/2
+		c.NextProtos = slices.DeleteFunc(slices.Clone(c.NextProtos), func(name string) bool { return name == "h2" })
 	}
 	return base
 }

@@ -3,6 +3,7 @@ package herzhttp
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +16,10 @@ import (
 // host is one address with its pool.
 type host struct {
 	of      *Transport
+	base    *http.Transport // what dials
 	scheme  string
 	address string // with port
+	http1   bool   // HTTP/2 is not offered
 	fence   fence
 	width   width
 	lastUse atomic.Int64 // by clock
@@ -54,8 +57,11 @@ func (h *host) gone() {
 func (h *host) newPool() (*pool.Pool[*link], error) {
 	t, scheme, address := h.of, h.scheme, h.address
 	name := address
+	if h.http1 {
+		name += " (HTTP/1.1)"
+	}
 	if t.cfg.Name != "" {
-		name = t.cfg.Name + "/" + address
+		name = t.cfg.Name + "/" + name
 	}
 	limits := t.cfg.Limits
 	if t.cfg.HostLimits != nil {
@@ -71,7 +77,7 @@ func (h *host) newPool() (*pool.Pool[*link], error) {
 		Guard:    func(l *link) *guard.Conn { return l.guard },
 		Observer: pool.Tee(h, t.cfg.Observer),
 	}
-	if t.speaksHTTP2(scheme) {
+	if t.speaksHTTP2(scheme) && !h.http1 {
 		cfg.Shares = (*link).shares
 	}
 	p, err := pool.New(cfg)

@@ -40,7 +40,7 @@ type request struct {
 }
 
 func (t *Transport) begin(req *http.Request) (request, error) {
-	h, err := t.host(req.URL)
+	h, err := t.host(req.URL, t.needsHTTP1(req))
 	if err != nil {
 		return request{}, err
 	}
@@ -96,7 +96,7 @@ func (r *request) borrow() (pool.Lease[*link], error) {
 	}
 	lease, l, err := r.host.borrow(ctx)
 	if errors.Is(err, pool.ErrClosed) {
-		h, again := r.of.host(r.req.URL)
+		h, again := r.of.host(r.req.URL, r.host.http1)
 		if again != nil || h == r.host {
 			return lease, ErrClosed
 		}

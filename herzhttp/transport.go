@@ -23,10 +23,12 @@ var ErrClosed = errors.New("herz/herzhttp: the transport is closed")
 type Transport struct {
 	cfg              Config
 	base             *http.Transport
-	unencryptedHTTP2 bool // "http" means HTTP/2 with prior knowledge: nothing is agreed on without TLS, so that HTTP/1 goes before
+	baseHTTP1        *http.Transport // the same for requests that ask for an upgrade, which HTTP/2 does not have
+	unencryptedHTTP2 bool            // "http" means HTTP/2 with prior knowledge: nothing is agreed on without TLS, so that HTTP/1 goes before
 
 	open atomic.Int64 // connections
 	busy atomic.Int64 // connections with at least one request
+	kept atomic.Int64 // connections that MinIdle asks for, as it was known last
 
 	hosts sync.Map // hostKey → *visit
 	// recent is the newest one that was asked for: a look at it needs no hash and no allocation.
@@ -46,7 +48,10 @@ type visit struct {
 }
 
 // hostKey is how a request names its host, so that a request costs no text.
-type hostKey struct{ scheme, host string }
+type hostKey struct {
+	scheme, host string
+	http1        bool // the request needs HTTP/1.1 where HTTP/2 may be agreed on
+}
 
 // forgetAfter is how long a host without a connection is remembered.
 var forgetAfter = time.Minute // tests set it
@@ -62,6 +67,7 @@ func New(cfg Config) (*Transport, error) {
 	}
 	t := &Transport{cfg: cfg, base: newBase(cfg)}
 	p := t.base.Protocols
+	t.baseHTTP1 = onlyHTTP1(newBase(cfg))
 	t.unencryptedHTTP2 = p.UnencryptedHTTP2() && !p.HTTP1()
 	return t, nil
 }
@@ -72,6 +78,11 @@ func (t *Transport) speaksHTTP2(scheme string) bool {
 		return t.unencryptedHTTP2
 	}
 	return t.base.Protocols.HTTP2()
+}
+
+// needsHTTP1 reports whether req has to go over a connection on which HTTP/2 was not offered: it asks for an upgrade (RFC 9110 §7.8), as a WebSocket does.
+func (t *Transport) needsHTTP1(req *http.Request) bool {
+	return len(req.Header["Upgrade"]) > 0 && req.URL != nil && req.URL.Scheme == "https" && t.speaksHTTP2("https")
 }
 
 // RoundTrip sends one request and gives its answer, as http.RoundTripper asks. See the package for what is repeated and what is not.
@@ -102,14 +113,14 @@ func closeBody(req *http.Request) {
 }
 
 // host finds the pool for a URL, or makes it.
-func (t *Transport) host(u *url.URL) (*host, error) {
+func (t *Transport) host(u *url.URL, http1 bool) (*host, error) {
 	if u == nil {
 		return nil, errors.New("herz/herzhttp: the request has no URL")
 	}
-	if v := t.recent.Load(); v != nil && v.key.scheme == u.Scheme && v.key.host == u.Host && !v.host.left.Load() {
+	if v := t.recent.Load(); v != nil && v.key.scheme == u.Scheme && v.key.host == u.Host && v.key.http1 == http1 && !v.host.left.Load() {
 		return v.host, v.host.open()
 	}
-	if known, ok := t.hosts.Load(hostKey{u.Scheme, u.Host}); ok {
+	if known, ok := t.hosts.Load(hostKey{u.Scheme, u.Host, http1}); ok {
 		v := known.(*visit)
 		t.recent.Store(v)
 		return v.host, v.host.open()
@@ -118,7 +129,7 @@ func (t *Transport) host(u *url.URL) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, forgotten := t.meet(hostKey{u.Scheme, u.Host}, address)
+	h, forgotten := t.meet(hostKey{u.Scheme, u.Host, http1}, address)
 	for _, f := range forgotten {
 		_ = f.pool.Close() // who has it in hand gets ErrClosed and asks for the host again
 		f.gone()
@@ -150,8 +161,11 @@ func (t *Transport) meet(key hostKey, address string) (h *host, forgotten []*hos
 	if t.closed {
 		return nil, nil
 	}
-	if h = t.knownLocked(key.scheme, address); h == nil {
-		h = &host{of: t, scheme: key.scheme, address: address, made: make(chan struct{})}
+	if h = t.knownLocked(key.scheme, address, key.http1); h == nil {
+		h = &host{of: t, base: t.base, scheme: key.scheme, address: address, http1: key.http1, made: make(chan struct{})}
+		if h.http1 {
+			h.base = t.baseHTTP1
+		}
 		forgotten = t.forgetLocked()
 		t.all = append(t.all, h)
 	}
@@ -160,9 +174,9 @@ func (t *Transport) meet(key hostKey, address string) (h *host, forgotten []*hos
 	return h, forgotten
 }
 
-func (t *Transport) knownLocked(scheme, address string) *host {
+func (t *Transport) knownLocked(scheme, address string, http1 bool) *host {
 	for _, h := range t.all {
-		if h.scheme == scheme && h.address == address {
+		if h.scheme == scheme && h.address == address && h.http1 == http1 {
 			return h
 		}
 	}
@@ -220,9 +234,15 @@ func (t *Transport) forgetLocked() (forgotten []*host) {
 // trimScan is how many hosts are looked at for the one to give up a connection.
 const trimScan = 64
 
-// trim closes idle connections until no more than MaxIdle are left, those first that have rested longest.
+// tooMany reports whether more connections rest than MaxIdle and MinIdle ask for.
+func (t *Transport) tooMany() bool {
+	return t.open.Load()-t.busy.Load()-t.kept.Load() > int64(t.cfg.MaxIdle)
+}
+
+// trim closes idle connections until no more are left than may be, those first that have rested longest.
 func (t *Transport) trim() {
-	for t.open.Load()-t.busy.Load() > int64(t.cfg.MaxIdle) {
+	t.reckon()
+	for t.tooMany() {
 		hosts := t.some()
 		if len(hosts) == 0 {
 			return
@@ -232,6 +252,17 @@ func (t *Transport) trim() {
 			return
 		}
 	}
+}
+
+// reckon adds up what MinIdle asks for now: limits may have changed since it was last known.
+func (t *Transport) reckon() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sum := 0
+	for _, h := range opened(t.all) {
+		sum += h.pool.Limits().MinIdle
+	}
+	t.kept.Store(int64(sum))
 }
 
 // some gives trimScan hosts at most, and the next time others.
@@ -279,11 +310,12 @@ func (t *Transport) Pools() []pool.Source {
 	return list
 }
 
-// Pool is that of a scheme ("http", "https") and an address with port; false when it is not in use. Its limits may be changed.
+// Pool is that of a scheme ("http", "https") and an address with port; false when it is not in use. Its limits may be changed. Requests that ask for an upgrade
+// where others may get HTTP/2 have a pool of their own, which Pools lists.
 func (t *Transport) Pool(scheme, address string) (pool.Source, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if h := t.knownLocked(scheme, address); h != nil && h.ready.Load() {
+	if h := t.knownLocked(scheme, address, false); h != nil && h.ready.Load() {
 		return h.pool, true
 	}
 	return nil, false
@@ -295,7 +327,7 @@ func (t *Transport) WarmUp(ctx context.Context, rawURL string) error {
 	if err != nil {
 		return fmt.Errorf("herz/herzhttp: warm up: %w", err)
 	}
-	h, err := t.host(u)
+	h, err := t.host(u, false)
 	if err != nil {
 		return err
 	}

@@ -196,6 +196,26 @@ func TestNoMoreThanMaxIdleConnectionsRestOverAllHosts(t *testing.T) {
 	}
 }
 
+func TestWhatMinIdleAsksForIsNotCountedAgainstMaxIdle(t *testing.T) {
+	warm, cfg := newSite(t, "http/1.1", echo)
+	cfg.MaxIdle = 1
+	at := warm.Listener.Addr().String()
+	cfg.HostLimits = func(address string) (pool.Limits, bool) { return pool.Limits{MinIdle: 3}, address == at }
+	tr := newTransport(t, cfg)
+	if err := tr.WarmUp(withTimeout(t, 10*time.Second), warm.URL); err != nil {
+		t.Fatal(err)
+	}
+	other, _ := newSite(t, "http/1.1", echo)
+	c := &http.Client{Transport: tr}
+	for range 4 {
+		fetch(t, c, "GET", other.URL, "")
+		fetch(t, c, "GET", warm.URL, "")
+	}
+	if a, b := warm.conns.Load(), other.conns.Load(); a != 3 || b != 1 {
+		t.Errorf("%d connections to the host that is kept warm, %d to the other", a, b)
+	}
+}
+
 func TestAnswerWithoutABodyEndsTheLoanThoughNobodyClosesIt(t *testing.T) {
 	everyProtocol(t, func(t *testing.T, protocol string) {
 		s, cfg := newSite(t, protocol, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
