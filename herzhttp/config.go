@@ -26,13 +26,15 @@ const (
 	DefaultDrainTime = 5 * time.Millisecond
 )
 
-// Config says how a Transport works. The zero value works. Nothing but the limits may change after New; see [Transport.SetLimits].
+// Config says how a Transport works. The zero value works. Nothing but the limits may change after New, by those of each pool; see
+// [Transport.Pool].
 type Config struct {
 	// Name goes before the names of the pools, which are the hosts' addresses: "shop/api.example.com:443". Empty: only the address.
 	Name string
 	// Base has net/http's own settings, which are copied: TLSClientConfig, Proxy, Protocols (HTTP/2 without TLS by
 	// UnencryptedHTTP2), HTTP2, DisableCompression, ResponseHeaderTimeout, ExpectContinueTimeout, MaxResponseHeaderBytes, ProxyConnectHeader, and
-	// DialContext or DialTLSContext, whose connections are guarded. Its limits of connections are not used. Nil: as http.DefaultTransport has them.
+	// DialContext (or Dial), whose connections are guarded, or DialTLSContext, whose are if it guards them itself. Where there is none Herz dials, and spreads
+	// connections over the addresses of a name. Its limits of connections are not used. Nil: as http.DefaultTransport has them, and Herz dials.
 	Base *http.Transport
 	// Guard says how sockets are guarded, where Base does not dial.
 	Guard guard.Options

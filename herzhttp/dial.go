@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -92,24 +93,25 @@ func (l *link) meet(ctx context.Context, roundTrip time.Duration, before int) {
 
 // dialWatch measures the phases of one dial. Addresses may be tried side by side, so that its fields are atomic.
 type dialWatch struct {
-	spoken                               func() // called when a TLS handshake has ended
-	network                              atomic.Pointer[string]
-	resolveBegan, connectBegan, tlsBegan atomic.Int64
-	resolveTook, connectTook, tlsTook    atomic.Int64
-	http2                                atomic.Bool
+	spoken                            func() // called when a TLS handshake has ended
+	network                           atomic.Pointer[string]
+	resolveBegan, tlsBegan            atomic.Int64
+	connectBegan                      sync.Map // address → when its attempt began, by clock
+	resolveTook, connectTook, tlsTook atomic.Int64
+	http2                             atomic.Bool
 }
 
 func (w *dialWatch) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		DNSStart: func(httptrace.DNSStartInfo) { w.resolveBegan.Store(clock()) },
 		DNSDone:  func(httptrace.DNSDoneInfo) { w.resolveTook.Store(clock() - w.resolveBegan.Load()) },
-		ConnectStart: func(network, _ string) {
-			w.connectBegan.CompareAndSwap(0, clock())
+		ConnectStart: func(network, addr string) {
+			w.connectBegan.Store(addr, clock())
 			w.network.Store(&network)
 		},
-		ConnectDone: func(_, _ string, err error) {
-			if err == nil {
-				w.connectTook.Store(clock() - w.connectBegan.Load())
+		ConnectDone: func(_, addr string, err error) {
+			if began, ok := w.connectBegan.Load(addr); ok && err == nil {
+				w.connectTook.Store(clock() - began.(int64))
 			}
 		},
 		TLSHandshakeStart: func() { w.tlsBegan.Store(clock()) },

@@ -9,15 +9,14 @@ import (
 	"herz.example/herz/conn"
 )
 
-// fence keeps requests off connections that the peer is about to close. It knows after how long the peer closes idle ones: from Keep-Alive: timeout=N in
-// its answers, or from the ages at which it did. package ceiling learns the same for people, over minutes; this is for the next request.
+// fence keeps requests off connections that the peer is about to close. It learns after how long the peer closes idle ones from the ages at which it did.
+// package ceiling learns the same for people, over minutes; this is for the next request. Where the peer says it itself, by Keep-Alive: timeout=N, see obey.
 type fence struct {
 	most  atomic.Int64 // the idle time up to which a connection is used; 0: not known
-	until atomic.Int64 // by clock: when that is forgotten; 0: not before it is contradicted
+	until atomic.Int64 // by clock: when that is forgotten
 
 	// mu guards what follows. Nothing is called under it.
 	mu        sync.Mutex
-	announced time.Duration
 	ages      []time.Duration // idle times at death, the newest last
 	learned   time.Duration   // the shortest age that they agreed on; 0: none
 	lastDeath int64           // by clock
@@ -44,7 +43,7 @@ func (f *fence) limit() time.Duration {
 	if most == 0 {
 		return 0
 	}
-	if until := f.until.Load(); until != 0 && clock() > until {
+	if clock() > f.until.Load() {
 		f.forget()
 		return time.Duration(f.most.Load())
 	}
@@ -56,16 +55,6 @@ func (f *fence) forget() {
 	defer f.mu.Unlock()
 	f.ages, f.learned = nil, 0
 	f.settleLocked()
-}
-
-// announce notes what the peer says itself.
-func (f *fence) announce(timeout time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.announced != timeout {
-		f.announced = timeout
-		f.settleLocked()
-	}
 }
 
 // learn hears of a connection that ended. Those that the peer closed while they rested tell something.
@@ -91,18 +80,27 @@ func (f *fence) learn(d *conn.Death) {
 
 // settleLocked works out the limit.
 func (f *fence) settleLocked() {
-	timeout, until := f.announced, int64(0)
 	if seen := agreed(f.ages); seen > 0 && (f.learned == 0 || seen < f.learned) {
 		f.learned = seen
 	}
-	if f.learned > 0 && (timeout == 0 || f.learned < timeout) {
-		timeout, until = f.learned, clock()+int64(fenceLasts)
+	f.until.Store(clock() + int64(fenceLasts))
+	f.most.Store(int64(usedOf(f.learned)))
+}
+
+// usedOf is the idle time up to which a connection is used that its peer closes after timeout; 0: it is not known when it does.
+func usedOf(timeout time.Duration) time.Duration {
+	if timeout <= 0 {
+		return 0
 	}
-	f.until.Store(until)
-	if timeout > 0 {
-		timeout = max(1, min(time.Duration(float64(timeout)*fenceShare), timeout-fenceLeast))
+	return max(1, min(time.Duration(float64(timeout)*fenceShare), timeout-fenceLeast))
+}
+
+// leastOf is the smaller of two limits, of which 0 is none.
+func leastOf(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
 	}
-	f.most.Store(int64(timeout))
+	return a
 }
 
 // agreed is the shortest age at which at least agesAgree connections died, within a tenth or ageSlack; 0 when there is none. Those that died older had been

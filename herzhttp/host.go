@@ -22,6 +22,7 @@ type host struct {
 	http1   bool   // HTTP/2 is not offered
 	fence   fence
 	width   width
+	ailing  ailing
 	lastUse atomic.Int64 // by clock
 	left    atomic.Bool  // the transport has forgotten it: whoever finds it still asks for another one
 
@@ -132,8 +133,8 @@ func (h *host) borrow(ctx context.Context) (pool.Lease[*link], *link, error) {
 			lease.Discard(l.cc.Err())
 			continue
 		}
-		if limit := h.fence.limit(); limit > 0 && l.live.Load() == 0 && l.used() {
-			if idle := time.Duration(clock() - l.rested.Load()); idle >= limit {
+		if limit := leastOf(h.fence.limit(), time.Duration(l.keeps.Load())); limit > 0 && l.live.Load() == 0 && l.used() {
+			if idle := l.idle(); idle >= limit {
 				lease.Discard(&expiredError{idle, limit})
 				continue
 			}

@@ -19,6 +19,7 @@ type link struct {
 	live    atomic.Int64 // requests that are under way on it
 	rested  atomic.Int64 // when the last of them ended, by clock
 	answers atomic.Int64 // requests whose answer has begun
+	keeps   atomic.Int64 // the idle time up to which it is used because of what its server says; 0: it says nothing
 
 	// Over HTTP/2.
 	doubted atomic.Int64 // by clock: when the newest request began that ran out of time without an answer; 0: none did
@@ -36,6 +37,18 @@ func clock() int64 { return int64(time.Since(epoch)) + 1 }
 
 // used reports whether the connection has served a request.
 func (l *link) used() bool { return l.answers.Load() > 0 }
+
+// idle is how long the connection has rested: since its last answer ended, or since its last byte where that came well before the caller was done with the
+// answer. From then on its server counts.
+func (l *link) idle() time.Duration {
+	now := clock()
+	idle := time.Duration(now - l.rested.Load())
+	if l.guard != nil {
+		at, _ := l.guard.LastByte()
+		idle = max(idle, time.Duration(now)-at.Sub(epoch))
+	}
+	return idle
+}
 
 // shares is how many requests the connection takes at the same time, now. net/http counts those whose stream was reset and that the server has not
 // acknowledged yet as if they went on, so that a dead connection fills up. Both numbers are net/http's own: ours of those that go on runs ahead of it, and

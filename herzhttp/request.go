@@ -78,7 +78,7 @@ func (r *request) try() (*http.Response, error) {
 	resp.Request = r.asked
 	l.answers.Add(1)
 	if !l.http2 {
-		r.host.obey(resp.Header)
+		l.obey(resp.Header)
 	}
 	r.told(resp.StatusCode, false, nil)
 	return r.answered(lease, resp), nil
@@ -200,11 +200,11 @@ func methodOf(req *http.Request) string {
 	return req.Method
 }
 
-// obey heeds what the server says of its idle time-out.
-func (h *host) obey(header http.Header) {
+// obey heeds what the server says of its idle time-out. Another server of the same host may say something else.
+func (l *link) obey(header http.Header) {
 	if said := header["Keep-Alive"]; len(said) > 0 {
 		if timeout := keepAliveOf(said[0]); timeout > 0 {
-			h.fence.announce(timeout)
+			l.keeps.Store(int64(usedOf(timeout)))
 		}
 	}
 }

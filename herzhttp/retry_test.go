@@ -295,6 +295,51 @@ func TestServersWordOfItsIdleTimeoutIsHeeded(t *testing.T) {
 	}
 }
 
+func TestServersOfOneHostAreHeededEachByItsOwnWord(t *testing.T) {
+	var both sync.WaitGroup
+	s, cfg := newSite(t, "http/1.1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Keep-Alive", "timeout="+r.URL.Query().Get("says"))
+		_, _ = io.WriteString(w, "done")
+		both.Done()
+		both.Wait() // so that there are two connections
+	}))
+	tr := newTransport(t, cfg)
+	c := &http.Client{Transport: tr}
+	both.Add(2)
+	var wg sync.WaitGroup
+	for _, says := range []string{"1", "60"} {
+		wg.Go(func() { fetch(t, c, "GET", s.URL+"/?says="+says, "") })
+	}
+	wg.Wait()
+	time.Sleep(900 * time.Millisecond)
+	both.Add(2)
+	for range 2 {
+		wg.Go(func() { fetch(t, c, "GET", s.URL+"/?says=60", "") })
+	}
+	wg.Wait()
+	if n, st := s.conns.Load(), only(t, tr); n != 3 || st.Closed[conn.MaxIdle] != 1 {
+		t.Errorf("of a connection that is kept for 1 s and one that is kept for 60 s, after 0.9 s: %d more were made, %+v", n-2, st)
+	}
+}
+
+func TestRestBeginsWithTheLastByteAndNotWithTheCloseOfTheBody(t *testing.T) {
+	s, cfg := newSite(t, "http/1.1", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Keep-Alive", "timeout=1")
+		_, _ = io.WriteString(w, "all of it")
+	}))
+	tr := newTransport(t, cfg)
+	resp, err := (&http.Client{Transport: tr}).Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(900 * time.Millisecond) // the server counts already
+	_ = resp.Body.Close()
+	fetch(t, &http.Client{Transport: tr}, "GET", s.URL, "")
+	if n := s.conns.Load(); n != 2 {
+		t.Errorf("a connection that had rested for 0.9 s of 1 s was used: %d", n)
+	}
+}
+
 func TestIdleTimeoutOfTheServerIsLearnedAndNoConnectionMeetsIt(t *testing.T) {
 	const timeout = 200 * time.Millisecond
 	s, cfg := newSite(t, "http/1.1", echo, func(s *http.Server) { s.IdleTimeout = timeout })

@@ -15,7 +15,7 @@ import (
 )
 
 // spreader dials the address of a name to which the fewest connections of the host's pool lead, so that the servers behind one name are used alike. Other
-// addresses are tried when that fails, those of the other family last.
+// addresses are tried when that fails, those of the other family later, and those that could not be dialled a short while ago last.
 type spreader struct {
 	guard guard.Options
 	net   *net.Resolver
@@ -78,10 +78,11 @@ func (s *spreader) dial(ctx context.Context, network, addr string) (net.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	list := inOrder(found, e.host.connections())
+	list := e.host.ailing.last(inOrder(found, e.host.connections()))
 	var errs []error
 	for i, a := range list {
 		nc, err := s.one(ctx, dialer, net.JoinHostPort(a.String(), port), len(list)-i)
+		e.host.ailing.note(a, err == nil || errors.Is(ctx.Err(), context.Canceled))
 		if err == nil {
 			if g, ok := guard.From(nc); ok {
 				g.SetResolvedName(addr)
