@@ -293,7 +293,8 @@ func (c *Conn) closeLocked(code Code, reason string, cause conn.Cause) {
 	c.roomLocked()
 }
 
-// control sends a ping or pong, unless the connection is closing, or so much waits already that the peer would not see it in time.
+// control sends a ping or pong, unless the connection is closing, or so much waits already that the peer would not see it in time. Where more
+// than a little waits, a pong takes the place of the one before it.
 func (c *Conn) control(op ws.OpCode, payload []byte) {
 	c.mu.Lock()
 	if c.sent || c.dead.Load() || c.queue.size() > c.hub.queueBytes+4096 {
@@ -302,7 +303,9 @@ func (c *Conn) control(op ws.OpCode, payload []byte) {
 	}
 	p := buffers.Get().(*[]byte)
 	*p = appendFrame(*p, op, payload, c.hub.client)
-	c.writeLocked(*p)
+	if op != ws.OpPong || !c.replacePongLocked(*p) {
+		c.writeLocked(*p)
+	}
 	*p = (*p)[:0]
 	putBuffer(p)
 	c.mu.Unlock()

@@ -4,10 +4,17 @@ import (
 	"github.com/gobwas/ws"
 )
 
+// frameCost is what a frame that waits takes beside its bytes: its place in the list, and what the allocator rounds up. Without it a frame of two bytes
+// would cost many times what QueueBytes counts of it.
+const frameCost = 48
+
+// joined is how many bytes of small frames are written at once.
+const joined = 16 << 10
+
 // queue are the frames of a connection that wait until the peer takes more.
 type queue struct {
 	frames   [][]byte
-	bytes    int           // of them, and of those that the flusher has
+	bytes    int           // of them, frameCost for each, and the bytes of those that the flusher has
 	begun    bool          // of the first of them some bytes have left
 	flushing bool          // portable: a goroutine writes
 	room     chan struct{} // closed when there is room again; nil: nobody waits
@@ -56,7 +63,7 @@ func (c *Conn) dropLocked(n int) bool {
 			keep = append(keep, f)
 			continue
 		}
-		q.bytes -= len(f)
+		q.bytes -= len(f) + frameCost
 		c.hub.counts.dropped.Add(1)
 	}
 	clear(q.frames[len(keep):])
@@ -82,7 +89,7 @@ func (c *Conn) writeLocked(frame []byte) {
 	}
 	q := c.queueLocked()
 	q.frames = append(q.frames, append([]byte(nil), frame[n:]...))
-	q.bytes += len(frame) - n
+	q.bytes += len(frame) - n + frameCost
 	q.begun = q.begun || n > 0
 	if c.side != nil && !q.flushing {
 		q.flushing = true
@@ -90,30 +97,91 @@ func (c *Conn) writeLocked(frame []byte) {
 	}
 }
 
+// fewPongs is how many bytes may wait before a pong takes the place of another.
+const fewPongs = 4 << 10
+
+// replacePongLocked has a pong take the place of the one that waits last, when more than a little waits: of many pings the newest has to be answered only
+// (RFC 6455, section 5.5.3), and a peer that asks and does not read must not fill its queue. False: the pong is to wait behind the others.
+func (c *Conn) replacePongLocked(frame []byte) bool {
+	q := c.queue
+	if q.size() < fewPongs || len(q.frames) == 0 || len(q.frames) == 1 && q.begun {
+		return false
+	}
+	last := len(q.frames) - 1
+	f := q.frames[last]
+	if ws.OpCode(f[0]&0x0f) != ws.OpPong {
+		return false
+	}
+	q.bytes += len(frame) - len(f)
+	q.frames[last] = append(f[:0], frame...)
+	return true
+}
+
 // writable writes what waits, where a socket that does not block can take more.
 func (c *Conn) writable() {
 	c.mu.Lock()
 	q := c.queue
 	had := q != nil && len(q.frames) > 0
-	for had && len(q.frames) > 0 && !c.dead.Load() {
-		f := q.frames[0]
-		n, err := writeFD(c.fd, f)
-		if err != nil {
-			c.failLocked(err, "write")
-			break
-		}
-		q.bytes -= n
-		if n < len(f) {
-			q.frames[0], q.begun = f[n:], true
-			break
-		}
-		q.frames, q.begun = dropFirst(q.frames, 1), false
+	if had {
+		p := buffers.Get().(*[]byte)
+		c.writeQueuedLocked(q, (*p)[:0])
+		putBuffer(p)
 	}
 	c.roomLocked()
 	c.mu.Unlock()
 	if had {
 		c.after()
 	}
+}
+
+// writeQueuedLocked writes until nothing waits or the socket takes no more. Small frames go together, in buf: one write for each would hold everybody
+// else of the epoll set up.
+func (c *Conn) writeQueuedLocked(q *queue, buf []byte) {
+	for len(q.frames) > 0 && !c.dead.Load() {
+		b := q.join(buf)
+		n, err := writeFD(c.fd, b)
+		if err != nil {
+			c.failLocked(err, "write")
+			return
+		}
+		q.took(n)
+		if n < len(b) {
+			return
+		}
+	}
+}
+
+// join gives the bytes that are written next: the first frame, or several small ones together, in buf.
+func (q *queue) join(buf []byte) []byte {
+	if len(q.frames) == 1 || len(q.frames[0])+len(q.frames[1]) > joined {
+		return q.frames[0]
+	}
+	for _, f := range q.frames {
+		if len(buf)+len(f) > joined {
+			break
+		}
+		buf = append(buf, f...)
+	}
+	return buf
+}
+
+// took takes n bytes out that have left.
+func (q *queue) took(n int) {
+	whole := 0
+	for _, f := range q.frames {
+		if n < len(f) {
+			break
+		}
+		n -= len(f)
+		q.bytes -= len(f) + frameCost
+		whole++
+	}
+	q.begun = n > 0 || q.begun && whole == 0
+	if n > 0 {
+		q.bytes -= n
+		q.frames[whole] = q.frames[whole][n:]
+	}
+	q.frames = dropFirst(q.frames, whole)
 }
 
 // flush is a goroutine that writes what waits, and ends when nothing does.
@@ -148,6 +216,7 @@ func (c *Conn) chunk(b []byte) []byte {
 		b = append(b, q.frames[n]...)
 	}
 	q.begun = false
+	q.bytes -= n * frameCost
 	q.frames = dropFirst(q.frames, n)
 	if n == 0 {
 		q.frames, q.bytes, q.flushing = nil, 0, false

@@ -1,0 +1,162 @@
+package herzws
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// patience bounds every wait of these tests, which look inside.
+const patience = 20 * time.Second
+
+// narrow is a listener whose connections take little that the peer has not read.
+type narrow struct{ net.Listener }
+
+func (l narrow) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		err = errors.Join(err, tcp.SetWriteBuffer(4<<10))
+	}
+	return nc, err
+}
+
+// narrowPair gives the two ends of a WebSocket on which little is on the way: the server's, and the socket of a peer that reads nothing by itself.
+func narrowPair(t *testing.T, cfg Config) (*Conn, net.Conn, *bufio.Reader) {
+	t.Helper()
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	s := &Server{Config: cfg}
+	web := httptest.NewUnstartedServer(s)
+	web.Listener = narrow{web.Listener}
+	web.Start()
+	var nc net.Conn
+	t.Cleanup(func() {
+		_ = nc.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		web.Close()
+	})
+	var d net.Dialer
+	nc, err := d.DialContext(t.Context(), "tcp", web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	if _, err = io.WriteString(nc, "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	br := bufio.NewReader(nc)
+	res, err := http.ReadResponse(br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	until(t, "the connection", func() bool { return len(s.Conns()) == 1 })
+	return s.Conns()[0], nc, br
+}
+
+// until polls.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// waiting is what of a queue waits.
+func waiting(c *Conn) (frames, bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.queue == nil {
+		return 0, 0
+	}
+	return len(c.queue.frames), c.queue.bytes
+}
+
+func TestPeerThatPingsAndDoesNotReadHasFewPongsWait(t *testing.T) {
+	for _, e := range []Engine{Portable, Epoll} {
+		t.Run(map[Engine]string{Portable: "portable", Epoll: "epoll"}[e], func(t *testing.T) {
+			const pings = 300_000
+			c, nc, br := narrowPair(t, Config{Engine: e})
+			empty := ws.MustCompileFrame(ws.MaskFrame(ws.NewPingFrame(nil)))
+			var many []byte
+			for range 1000 {
+				many = append(many, empty...)
+			}
+			for range pings / 1000 {
+				if _, err := nc.Write(many); err != nil {
+					t.Fatal(err)
+				}
+			}
+			last := ws.MustCompileFrame(ws.MaskFrame(ws.NewPingFrame([]byte("last"))))
+			if _, err := nc.Write(append(last, ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte("read"))))...)); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "all is read", func() bool { return c.hub.counts.received.Load() == 1 })
+			if frames, bytes := waiting(c); frames > 100 || bytes > 8<<10 {
+				t.Errorf("%d frames with %d bytes wait", frames, bytes)
+			}
+			for {
+				h, err := ws.ReadHeader(br)
+				if err != nil {
+					t.Fatalf("the newest ping was not answered: %v", err)
+				}
+				if h.Length == 4 {
+					break
+				}
+			}
+		})
+	}
+}
+
+func TestEmptyMessagesThatWaitCostWhatQueueBytesSays(t *testing.T) {
+	for _, e := range []Engine{Portable, Epoll} {
+		t.Run(map[Engine]string{Portable: "portable", Epoll: "epoll"}[e], func(t *testing.T) {
+			const queueBytes = 64 << 10
+			c, _, br := narrowPair(t, Config{Engine: e, Slow: SlowWait, QueueBytes: queueBytes})
+			ctx, full := context.WithCancel(t.Context())
+			defer full()
+			accepted, over := 0, make(chan error, 1)
+			go func() {
+				var err error
+				for ; err == nil && accepted < 1_000_000; accepted++ {
+					err = c.Send(ctx, Binary, nil)
+				}
+				over <- err
+			}()
+			until(t, "a full queue", func() bool {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				return c.queue != nil && c.queue.room != nil
+			})
+			frames, _ := waiting(c)
+			full()
+			if err := <-over; !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			if most := queueBytes / 32; frames > most { // 24 bytes of a place, 8 of an allocation
+				t.Errorf("%d empty messages wait, for which QueueBytes has no more than %d places", frames, most)
+			}
+			for i := range accepted - 1 {
+				if _, err := ws.ReadHeader(br); err != nil {
+					t.Fatalf("message %d of %d: %v", i, accepted, err)
+				}
+			}
+			until(t, "all has left, and nothing is counted", func() bool { frames, bytes := waiting(c); return frames+bytes == 0 })
+		})
+	}
+}
