@@ -33,7 +33,7 @@ type Conn struct {
 	slot   uint32
 	class  unique.Handle[string]
 	entry  *registry.Entry[string, device] // nil: the device has no name
-	from   string                          // by which its failures are counted; empty: they are not
+	from   string                          // its address, by which its failures are counted; empty: they are not
 	remote netip.Addr                      // of the epoll engine
 	port   uint16
 

@@ -1,6 +1,7 @@
 package herzws
 
 import (
+	"cmp"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -20,6 +21,9 @@ const (
 // Failing says when a peer is offered the legacy mode alone. What counts is a TLS handshake that failed after the peer had begun it (see
 // Server.TLSConfig), an upgrade that was refused because it is malformed, frames against the protocol, and a WebSocket on which nothing was ever
 // heard. A whole frame that arrives clears the account.
+//
+// A peer is the name of a device together with its address, or without a name the address. Behind a proxy or NAT all who have no name are one peer, and a
+// name is what Config.Device says: where strangers share an address with devices, let it give names that were checked.
 type Failing struct {
 	// Threshold is how many failures within Window it takes, without a success between them. 0: 5. Negative: no peer is offered the legacy mode for its
 	// failures.
@@ -47,6 +51,7 @@ func (f Failing) withDefaults() Failing {
 // FailingPeer is a peer whose handshakes failed.
 type FailingPeer struct {
 	Peer     string    `json:"peer"` // the name of the device, or the address without the port
+	Addr     string    `json:"addr"` // from where it came, without the port
 	Failures int       `json:"failures"`
 	Last     string    `json:"last"`   // what went wrong last
 	Legacy   bool      `json:"legacy"` // it is offered the legacy mode alone
@@ -58,6 +63,18 @@ const (
 	longestFailing = time.Hour
 	mostShaking    = 1 << 16 // TLS handshakes under way
 )
+
+// peerKey is whose account it is. A device has one for each address it comes from, so that nobody elsewhere can use its name up; a failure without a name
+// is on the account of the address alone, and holds back nobody who has a name.
+type peerKey struct{ device, host string }
+
+// name is by what it is shown.
+func (k peerKey) name() string {
+	if k.device != "" {
+		return k.device
+	}
+	return k.host
+}
 
 // account is that of one peer.
 type account struct {
@@ -77,13 +94,13 @@ type failures struct {
 
 	// mu guards the accounts and the TLS handshakes under way. No call out of the package happens under it.
 	mu      sync.Mutex
-	peers   map[string]*account
+	peers   map[peerKey]*account
 	shaking map[net.Conn]bool
 }
 
 // failed puts a failure on the account of a peer.
-func (f *failures) failed(peer, what string) {
-	if peer == "" || f.cfg.Threshold < 0 {
+func (f *failures) failed(peer peerKey, what string) {
+	if peer.host == "" || f.cfg.Threshold < 0 {
 		return
 	}
 	now := time.Now()
@@ -105,14 +122,15 @@ func (f *failures) failed(peer, what string) {
 	f.mu.Unlock()
 	if held {
 		f.counts.demoted.Add(1)
-		f.warn("herz: a peer's handshakes fail, and it is offered the legacy keep-alive alone", "peer", peer, "failures", n, "last", what, "for", penalty)
+		f.warn("herz: a peer's handshakes fail, and it is offered the legacy keep-alive alone", "peer", peer.name(), "from", peer.host,
+			"failures", n, "last", what, "for", penalty)
 	}
 }
 
 // roomLocked makes room for one more account.
 func (f *failures) roomLocked(now time.Time) {
 	if f.peers == nil {
-		f.peers = map[string]*account{}
+		f.peers = map[peerKey]*account{}
 	}
 	if len(f.peers) < mostFailing {
 		return
@@ -130,43 +148,46 @@ func (f *failures) roomLocked(now time.Time) {
 	}
 }
 
-// offered says whether one of the peer's names is offered the legacy mode alone. An upgrade after its time is let through, and known is true: its
-// first frame clears the account. Upgrade false is a heartbeat, which probes nothing.
-func (f *failures) offered(upgrade bool, names ...string) (legacy, known bool) {
+// offered says whether a peer is offered the legacy mode alone. An upgrade after its time is let through, and known is true: its first frame clears the
+// account. Upgrade false is a heartbeat, which probes nothing.
+//
+// An upgrade is held back by the peer's own account only. Heartbeats are answered for that of the address, too: a TLS handshake that fails tells no name,
+// and the device may have one.
+func (f *failures) offered(upgrade bool, peer peerKey) (legacy, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.peers) == 0 {
-		return false, false
-	}
 	now := time.Now()
-	for _, name := range names {
-		a := f.peers[name]
-		if a == nil {
-			continue
-		}
-		known = true
-		if now.Before(a.until) {
-			return true, true
-		}
-		if !a.until.IsZero() && upgrade && !a.probing {
-			a.probing = true
-			f.counts.probes.Add(1)
-		}
+	own, shared := f.peers[peer], f.peers[peerKey{host: peer.host}]
+	known = own != nil || shared != nil
+	switch {
+	case own != nil && now.Before(own.until):
+		return true, true
+	case !upgrade:
+		return shared != nil && now.Before(shared.until), known
+	case own != nil && !own.until.IsZero() && !own.probing:
+		own.probing = true
+		f.counts.probes.Add(1)
 	}
 	return false, known
 }
 
-// cleared closes the accounts.
-func (f *failures) cleared(names ...string) {
+// cleared closes the account of a peer, and that of its address, unless that is held back now.
+func (f *failures) cleared(peer peerKey) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, name := range names {
-		if a := f.peers[name]; a != nil {
-			if !a.until.IsZero() {
-				f.counts.probedBack.Add(1)
-			}
-			delete(f.peers, name)
+	f.closeLocked(peer)
+	shared := peerKey{host: peer.host}
+	if a := f.peers[shared]; a != nil && !time.Now().Before(a.until) {
+		f.closeLocked(shared)
+	}
+}
+
+func (f *failures) closeLocked(peer peerKey) {
+	if a := f.peers[peer]; a != nil {
+		if !a.until.IsZero() {
+			f.counts.probedBack.Add(1)
 		}
+		delete(f.peers, peer)
 	}
 }
 
@@ -176,10 +197,12 @@ func (f *failures) list() []FailingPeer {
 	now := time.Now()
 	all := make([]FailingPeer, 0, len(f.peers))
 	for peer, a := range f.peers {
-		all = append(all, FailingPeer{peer, a.failures, a.last, now.Before(a.until), a.until})
+		all = append(all, FailingPeer{peer.name(), peer.host, a.failures, a.last, now.Before(a.until), a.until})
 	}
 	f.mu.Unlock()
-	slices.SortFunc(all, func(a, b FailingPeer) int { return strings.Compare(a.Peer, b.Peer) })
+	slices.SortFunc(all, func(a, b FailingPeer) int {
+		return cmp.Or(strings.Compare(a.Peer, b.Peer), strings.Compare(a.Addr, b.Addr))
+	})
 	return all
 }
 
@@ -228,7 +251,7 @@ func (s *Server) ConnState(next func(net.Conn, http.ConnState)) func(net.Conn, h
 			f.mu.Unlock()
 			if began && state == http.StateClosed && !t.ConnectionState().HandshakeComplete {
 				s.counts.tlsFailed.Add(1)
-				f.failed(hostOf(nc.RemoteAddr().String()), "the TLS handshake failed")
+				f.failed(peerKey{host: hostOf(nc.RemoteAddr().String())}, "the TLS handshake failed")
 			}
 		}
 		if next != nil {

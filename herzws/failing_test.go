@@ -75,6 +75,41 @@ func TestSuccessBetweenFailuresClearsTheAccount(t *testing.T) {
 	}
 }
 
+func TestFailuresWithoutANameHoldNoNamedDeviceBehindTheAddressBack(t *testing.T) {
+	s, addr := serve(t, herzws.Config{Logger: quiet()})
+	for range 5 {
+		send(t, request(addr, "Sec-WebSocket-Key: short"), addr)
+	}
+	if res := send(t, request(addr), addr); res.StatusCode != http.StatusOK || s.Stats().FailingOffered != 1 {
+		t.Errorf("who has no name is offered %s", res.Status)
+	}
+	p := open(t, addr, "X-Device-Id: meter-7")
+	p.write(frame(ws.OpPing, "well"))
+	p.expect("pong well")
+	if st := s.Stats(); st.Failing != 1 || st.FailingBack != 0 {
+		t.Errorf("the success of one that has a name: %+v", st)
+	}
+}
+
+func TestFailuresUnderANameFromElsewhereDoNotHoldTheDeviceBack(t *testing.T) {
+	s, addr := serve(t, herzws.Config{Logger: quiet()})
+	mine := "X-Device-Id: meter-7"
+	for range 5 {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+		nc, err := d.DialContext(soon(t), "tcp", addr)
+		if err != nil {
+			t.Fatalf("a second address of this machine is needed, 127.0.0.2: %v", err)
+		}
+		_ = nc.SetDeadline(time.Now().Add(within))
+		(&peer{t, nc, newReader(nc)}).ask(request(addr, mine, "Sec-WebSocket-Key: short"))
+		_ = nc.Close()
+	}
+	open(t, addr, mine)
+	if all := s.Failing(); len(all) != 1 || all[0].Peer != "meter-7" || all[0].Addr != "127.0.0.2" || !all[0].Legacy {
+		t.Errorf("%+v", all)
+	}
+}
+
 // A handshake that begins and fails is a failure of the peer's address; a connection that says nothing, as a balancer's check, is none.
 func TestPeerWhoseTLSFailsIsOfferedLegacyAlone(t *testing.T) {
 	s := &herzws.Server{Config: herzws.Config{Logger: quiet(), Failing: herzws.Failing{Threshold: 3}}}
@@ -111,6 +146,17 @@ func TestPeerWhoseTLSFailsIsOfferedLegacyAlone(t *testing.T) {
 	_ = nc.SetDeadline(time.Now().Add(within))
 	if res := (&peer{t, nc, newReader(nc)}).ask(request("example")); res.StatusCode != http.StatusOK || res.Header.Get(herzws.HeaderInterval) == "" {
 		t.Errorf("it is offered %s", res.Status)
+	}
+	for _, name := range []string{"", "X-Device-Id: meter-1\r\n"} { // the handshake that failed told no name
+		old, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // see above
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer old.Close()
+		_ = old.SetDeadline(time.Now().Add(within))
+		if res := (&peer{t, old, newReader(old)}).ask("HEAD /ws HTTP/1.1\r\nHost: example\r\n" + name + "\r\n"); res.StatusCode != http.StatusOK {
+			t.Errorf("its heartbeat, with %q, is answered %s", name, res.Status)
+		}
 	}
 	if s.Stats().TLSFailed != 3 || s.Stats().Failing != 1 || len(states) != 0 {
 		t.Errorf("%+v", s.Stats())

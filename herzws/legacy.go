@@ -27,8 +27,7 @@ func (s *Server) inLegacy(r *http.Request, upgrade bool) bool {
 	if s.sw.Enabled(s.cfg.Class(r)) {
 		return true
 	}
-	host := hostOf(r.RemoteAddr)
-	legacy, _ := s.failures.offered(upgrade, peerName(s.cfg.Device(r), host), host)
+	legacy, _ := s.failures.offered(upgrade, peerKey{s.cfg.Device(r), hostOf(r.RemoteAddr)})
 	return legacy
 }
 

@@ -209,7 +209,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	name, host := s.cfg.Device(r), hostOf(r.RemoteAddr)
 	if no := checkHandshake(r); no != nil {
 		s.counts.badHandshakes.Add(1)
-		s.failures.failed(peerName(name, host), "the upgrade was malformed: "+no.what)
+		s.failures.failed(peerKey{name, host}, "the upgrade was malformed: "+no.what)
 		for k, v := range no.header {
 			w.Header().Set(k, v)
 		}
@@ -255,10 +255,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 func (s *Server) open(c *Conn, r *http.Request, name, host string, early []byte) {
 	class := s.cfg.Class(r)
 	c.class = unique.Make(class)
-	c.from = peerName(name, host)
-	if _, known := s.failures.offered(false, c.from, host); known {
-		from := c.from
-		c.first = func() { s.failures.cleared(from, host) }
+	c.from = host
+	if _, known := s.failures.offered(false, peerKey{name, host}); known {
+		c.first = func() { s.failures.cleared(peerKey{name, host}) }
 	}
 	c.seen.Store(int64(s.hub.now()))
 	s.register(c, name)
@@ -287,20 +286,12 @@ func (s *Server) ended(c *Conn, why *CloseError) {
 		c.entry.Delete()
 	}
 	if why.Cause == conn.Misuse || why.Cause == conn.Heartbeat && !c.heard {
-		s.failures.failed(c.from, why.Reason)
+		s.failures.failed(peerKey{c.Device(), c.from}, why.Reason)
 	}
 	if !why.Clean && why.Cause != conn.Drained {
 		s.warn("herz: a WebSocket ended without a goodbye", "peer", c.RemoteAddr().String(), "device", c.Device(), "cause", why.Cause.String(), "code", int(why.Code),
 			"reason", why.Reason, "error", why.Err)
 	}
-}
-
-// peerName is by what failures are counted.
-func peerName(device, host string) string {
-	if device != "" {
-		return device
-	}
-	return host
 }
 
 // refuse turns a peer away.
