@@ -163,7 +163,7 @@ type Config struct {
 	// Subprotocols are those that are spoken, the most wanted first (RFC 6455, section 1.9). Nil: none is chosen.
 	Subprotocols []string
 	// Device names the device of a request. Nil: the header X-Device-Id. Empty: a WebSocket without a name has no entry in Devices, a legacy client goes
-	// by its address.
+	// by its address. One of more than 256 bytes is answered 400, as is such a class.
 	Device func(*http.Request) string
 	// Class gives the class of a device, for the switch. Nil: the header X-Device-Class, and without it the path.
 	Class func(*http.Request) string

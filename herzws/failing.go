@@ -68,6 +68,9 @@ const (
 // is on the account of the address alone, and holds back nobody who has a name.
 type peerKey struct{ device, host string }
 
+// key is on whose account a request's failure is.
+func (a asker) key() peerKey { return peerKey{a.device, a.host} }
+
 // name is by what it is shown.
 func (k peerKey) name() string {
 	if k.device != "" {

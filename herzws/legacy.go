@@ -14,35 +14,42 @@ func (s *Server) LegacyKeepAliveHandler(next http.Handler) http.Handler {
 	s.start()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		upgrade := wantsUpgrade(r)
-		if !upgrade && r.Method != http.MethodHead || !s.inLegacy(r, upgrade) {
+		if !upgrade && r.Method != http.MethodHead {
 			next.ServeHTTP(w, r)
 			return
 		}
-		s.heartbeat(w, r, upgrade)
+		from := s.asker(r)
+		if !s.inLegacy(from, upgrade) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if from, ok := from.kept(w); ok {
+			s.heartbeat(w, r, from, upgrade)
+		}
 	})
 }
 
 // inLegacy decides the mode of a request.
-func (s *Server) inLegacy(r *http.Request, upgrade bool) bool {
-	if s.sw.Enabled(s.cfg.Class(r)) {
+func (s *Server) inLegacy(from asker, upgrade bool) bool {
+	if s.sw.Enabled(from.class) {
 		return true
 	}
-	legacy, _ := s.failures.offered(upgrade, peerKey{s.cfg.Device(r), hostOf(r.RemoteAddr)})
+	legacy, _ := s.failures.offered(upgrade, from.key())
 	return legacy
 }
 
 // heartbeat answers a device in legacy mode.
-func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request, upgrade bool) {
+func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request, from asker, upgrade bool) {
 	if s.closed.Load() {
 		w.Header().Set("Connection", "close")
 		s.refuse(w, "the server is shutting down")
 		return
 	}
-	name := s.cfg.Device(r)
+	name := from.device
 	if name == "" {
 		name = r.RemoteAddr
 	}
-	if !s.beat(name, s.cfg.Class(r), r.RemoteAddr) {
+	if !s.beat(name, from.class, r.RemoteAddr) {
 		s.refuse(w, "all places for devices in legacy keep-alive are taken")
 		return
 	}

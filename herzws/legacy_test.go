@@ -206,6 +206,34 @@ func TestLegacyDevicesPastTheLimitAreRefused(t *testing.T) {
 	}
 }
 
+// What a stranger calls himself is kept with what is counted of him, so that its length is bounded.
+func TestNamesOfMoreThan256BytesAreRefusedAndNotKept(t *testing.T) {
+	s, addr := serve(t, herzws.Config{Logger: quiet()})
+	long := strings.Repeat("x", 257)
+	for _, name := range []string{"X-Device-Id: " + long, "X-Device-Class: " + long} {
+		for _, more := range []string{"", "Sec-WebSocket-Key: short"} {
+			if res := send(t, request(addr, name, more), addr); res.StatusCode != http.StatusBadRequest || !strings.Contains(res.Text, "256 bytes") {
+				t.Errorf("an upgrade is answered %s, %q", res.Status, res.Text)
+			}
+		}
+		if res := head(t, addr, name); res.StatusCode != http.StatusUpgradeRequired {
+			t.Errorf("HEAD for the next handler is answered %s", res.Status)
+		}
+	}
+	s.Switch().SetEnableLegacyKeepAlive(true)
+	for _, name := range []string{"X-Device-Id: " + long, "X-Device-Class: " + long} {
+		if res := head(t, addr, name); res.StatusCode != http.StatusBadRequest {
+			t.Errorf("a heartbeat is answered %s", res.Status)
+		}
+	}
+	if st := s.Stats(); len(s.Failing()) != 0 || st.Legacy+st.Conns != 0 || st.BadHandshakes != 4 {
+		t.Errorf("%+v", st)
+	}
+	if res := head(t, addr, "X-Device-Id: "+long[1:]); res.StatusCode != http.StatusOK {
+		t.Errorf("256 bytes: %s", res.Status)
+	}
+}
+
 func TestStatusShowsNumbersAndFailingPeers(t *testing.T) {
 	s, addr := serve(t, herzws.Config{Logger: quiet(), Failing: herzws.Failing{Threshold: 1}})
 	s.Switch().SetClass("old", true)

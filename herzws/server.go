@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -204,12 +205,37 @@ func (s *Server) UpgradeHandler(next http.Handler) http.Handler {
 	})
 }
 
+// asker is who a request comes from, by its own words.
+type asker struct{ device, class, host string }
+
+func (s *Server) asker(r *http.Request) asker {
+	return asker{s.cfg.Device(r), s.cfg.Class(r), hostOf(r.RemoteAddr)}
+}
+
+// longestName bounds the names that peers give, which are kept with what is counted of them.
+const longestName = 256
+
+// kept gives a copy whose names may be kept: they hold nothing else of the request. False: they are too long, and the request is answered.
+func (a asker) kept(w http.ResponseWriter) (asker, bool) {
+	if len(a.device) > longestName || len(a.class) > longestName {
+		http.Error(w, "herz/herzws: the name of a device and its class, which may be the path, have "+strconv.Itoa(longestName)+" bytes at most",
+			http.StatusBadRequest)
+		return a, false
+	}
+	a.device, a.class = strings.Clone(a.device), strings.Clone(a.class)
+	return a, true
+}
+
 // upgrade answers a request for a WebSocket.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
-	name, host := s.cfg.Device(r), hostOf(r.RemoteAddr)
+	from, ok := s.asker(r).kept(w)
+	if !ok {
+		s.counts.badHandshakes.Add(1)
+		return
+	}
 	if no := checkHandshake(r); no != nil {
 		s.counts.badHandshakes.Add(1)
-		s.failures.failed(peerKey{name, host}, "the upgrade was malformed: "+no.what)
+		s.failures.failed(from.key(), "the upgrade was malformed: "+no.what)
 		for k, v := range no.header {
 			w.Header().Set(k, v)
 		}
@@ -248,19 +274,18 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	} else {
 		c = newPortable(s.hub, nc)
 	}
-	s.open(c, r, name, host, early)
+	s.open(c, from, early)
 }
 
 // open gives a new connection its place, and begins to read it.
-func (s *Server) open(c *Conn, r *http.Request, name, host string, early []byte) {
-	class := s.cfg.Class(r)
-	c.class = unique.Make(class)
-	c.from = host
-	if _, known := s.failures.offered(false, peerKey{name, host}); known {
-		c.first = func() { s.failures.cleared(peerKey{name, host}) }
+func (s *Server) open(c *Conn, from asker, early []byte) {
+	c.class = unique.Make(from.class)
+	c.from = from.host
+	if _, known := s.failures.offered(false, from.key()); known {
+		c.first = func() { s.failures.cleared(from.key()) }
 	}
 	c.seen.Store(int64(s.hub.now()))
-	s.register(c, name)
+	s.register(c, from.device)
 	s.hub.add(c) // from here on others see it: what is not atomic or under its lock is not written any more
 	if s.cfg.OnOpen != nil {
 		s.cfg.OnOpen(c)
@@ -269,7 +294,7 @@ func (s *Server) open(c *Conn, r *http.Request, name, host string, early []byte)
 	switch {
 	case s.closed.Load():
 		c.drainBy(CodeGoingAway, s.hub.now())
-	case s.sw.Enabled(class):
+	case s.sw.Enabled(from.class):
 		c.drainBy(CodeServiceRestart, s.hub.now())
 	}
 	if c.side != nil {
