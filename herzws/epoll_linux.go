@@ -95,7 +95,8 @@ func (c *Conn) watch(early []byte) {
 	}
 	if err != nil {
 		c.lost(fmt.Errorf("join the epoll set: %w", err))
-		c.shutDown()
+		c.closeFD() // it has no share of the set to give back
+		c.end()
 		return
 	}
 	c.keep(early, event{})
@@ -228,15 +229,20 @@ func (c *Conn) pump(buf []byte, quick, all bool) {
 	}
 }
 
-// shutDown closes the descriptor, which nobody else reads, and nobody writes to after it is -1.
+// shutDown ends a connection that has a share of the set.
 func (c *Conn) shutDown() {
+	c.closeFD()
+	c.hub.poll.release()
+	c.end()
+}
+
+// closeFD closes the descriptor, which nobody else reads, and nobody writes to after it is -1.
+func (c *Conn) closeFD() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	fd := c.fd
 	c.fd = -1
 	_ = unix.Close(int(fd)) // which takes it out of the set: there is no other descriptor of it
-	c.mu.Unlock()
-	c.hub.poll.release()
-	c.end()
 }
 
 // waits reports whether a connection waits for a worker.
