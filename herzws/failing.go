@@ -89,6 +89,14 @@ type account struct {
 	probing  bool          // an upgrade was let through
 }
 
+// counts is since when its window runs: the first failure, or the end of the time for which it was held back.
+func (a *account) counts() time.Time {
+	if a.until.IsZero() {
+		return a.began
+	}
+	return a.until
+}
+
 // failures are the accounts of a server.
 type failures struct {
 	cfg    Failing
@@ -109,14 +117,15 @@ func (f *failures) failed(peer peerKey, what string) {
 	now := time.Now()
 	f.mu.Lock()
 	a := f.peers[peer]
-	if a == nil || a.until.IsZero() && now.Sub(a.began) > f.cfg.Window {
+	if a == nil || now.Sub(a.counts()) > f.cfg.Window {
 		f.roomLocked(now)
 		a = &account{began: now}
 		f.peers[peer] = a
 	}
 	a.failures++
 	a.last = what
-	held := a.until.IsZero() && a.failures >= f.cfg.Threshold || a.probing
+	// After its time one failure is enough, whether an upgrade was let through or not: who fails in TLS never sends one.
+	held := a.until.IsZero() && a.failures >= f.cfg.Threshold || !a.until.IsZero() && !now.Before(a.until)
 	if held {
 		a.penalty = min(max(f.cfg.LegacyFor, 2*a.penalty), max(longestFailing, f.cfg.LegacyFor))
 		a.until, a.probing = now.Add(a.penalty), false
@@ -139,7 +148,7 @@ func (f *failures) roomLocked(now time.Time) {
 		return
 	}
 	for peer, a := range f.peers {
-		if now.Sub(a.began) > f.cfg.Window && now.After(a.until) {
+		if now.Sub(a.counts()) > f.cfg.Window {
 			delete(f.peers, peer)
 		}
 	}

@@ -162,3 +162,26 @@ func TestPeerWhoseTLSFailsIsOfferedLegacyAlone(t *testing.T) {
 		t.Errorf("%+v", s.Stats())
 	}
 }
+
+// Its newest failure ends in TLS, so that no upgrade of it is ever let through as a probe.
+func TestPeerWhoseTLSFailsAfterItsTimeIsHeldBackAgain(t *testing.T) {
+	s := &herzws.Server{Config: herzws.Config{Logger: quiet(), Failing: herzws.Failing{Threshold: 3, LegacyFor: 200 * time.Millisecond}}}
+	web := httptest.NewUnstartedServer(s)
+	web.TLS = s.TLSConfig(&tls.Config{MinVersion: tls.VersionTLS13})
+	web.Config.ConnState = s.ConnState(nil)
+	web.StartTLS()
+	t.Cleanup(func() { _ = s.Shutdown(soon(t)); web.Close() })
+	fail := func() {
+		if _, err := tls.Dial("tcp", web.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}); err == nil { //nolint:gosec // that is the point
+			t.Fatal("an old version was taken")
+		}
+	}
+	for range 3 {
+		fail()
+	}
+	eventually(t, "three failures", func() bool { return s.Stats().FailingOffered == 1 })
+	eventually(t, "the end of its time", func() bool { return s.Stats().Failing == 0 })
+	fail()
+	eventually(t, "the fourth failure", func() bool { return s.Stats().TLSFailed == 4 })
+	eventually(t, "its second time", func() bool { return s.Stats().FailingOffered == 2 })
+}
