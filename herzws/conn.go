@@ -407,6 +407,28 @@ func (c *Conn) shutWrite() {
 	}
 }
 
+// look is called by the sweep alone, when it is time, and says when it is time again. Late: nobody was read or asked for a while, so that the silence does
+// not count. Who stays is asked now and has the whole grace, who is closing has the time of closing again.
+func (c *Conn) look(now time.Duration, late bool) time.Duration {
+	switch {
+	case !late:
+	case c.closing():
+		return now + c.hub.closeTimeout
+	default:
+		c.notBefore(now - c.hub.interval)
+	}
+	return c.inspect(now)
+}
+
+// notBefore has the newest frame count as no older than that.
+func (c *Conn) notBefore(at time.Duration) {
+	for seen := c.seen.Load(); seen < int64(at); seen = c.seen.Load() {
+		if c.seen.CompareAndSwap(seen, int64(at)) {
+			return
+		}
+	}
+}
+
 // inspect is called by the sweep alone, when it is time, and says when it is time again.
 func (c *Conn) inspect(now time.Duration) time.Duration {
 	if c.dead.Load() {

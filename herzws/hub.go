@@ -33,6 +33,7 @@ type hub struct {
 	free     []uint32
 	open     int
 	sweeping bool
+	ready    []*Conn // of the sweep alone: those that it looks at
 	alsoAt   time.Duration
 	wake     chan struct{} // closed to have the sweep look at the clock
 	nextLook time.Duration
@@ -187,7 +188,6 @@ func (h *hub) tick() time.Duration {
 func (h *hub) sweep() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var ready []*Conn
 	for {
 		wait, wake, over := h.plan()
 		if over {
@@ -203,20 +203,21 @@ func (h *hub) sweep() {
 		now := h.now()
 		// When this goroutine comes late by so much, the process stood still, and answers wait in the kernel that nobody has read.
 		late := now-meant > h.grace/2
-		ready = h.ripe(now, ready[:0])
-		for _, c := range ready {
-			due := now + h.grace
-			if !late || c.closing() {
-				due = c.inspect(now)
-			}
-			h.settle(c, due)
-		}
-		clear(ready)
+		h.round(now, late)
 		if h.also != nil && now >= h.alsoAt {
 			h.also(now)
 			h.alsoAt = now + h.alsoEvery
 		}
 	}
+}
+
+// round looks at the connections whose time has come. Late: the process stood still.
+func (h *hub) round(now time.Duration, late bool) {
+	h.ready = h.ripe(now, h.ready[:0])
+	for _, c := range h.ready {
+		h.settle(c, c.look(now, late))
+	}
+	clear(h.ready)
 }
 
 // plan says how long to wait. Over: nobody is left, and the sweep has ended.

@@ -1,0 +1,64 @@
+package herzws
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"herz.example/herz/conn"
+)
+
+// A process that stood still for 25 of the 40 s has not asked yet: the peer is asked, and has the whole grace for its answer.
+func TestPeerThatWasNotAskedBecauseTheProcessStoodStillHasTheWholeGrace(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		ours, theirs := net.Pipe()
+		h := &hub{
+			interval: 30 * time.Second, grace: 10 * time.Second, closeTimeout: 5 * time.Second, queueBytes: DefaultQueueBytes, counts: new(counters),
+			born: time.Now().Add(-time.Hour),
+		}
+		c := newPortable(h, theirs)
+		now := h.now()
+		last := int64(now - 45*time.Second)
+		c.seen.Store(last)
+		if asked {
+			c.pinged = last
+		}
+		h.conns, h.due, h.open = []*Conn{c}, []time.Duration{now - time.Second}, 1
+		h.round(now, true)
+		_ = ours.SetDeadline(time.Now().Add(patience))
+		if f, err := ws.ReadHeader(bufio.NewReader(ours)); err != nil || f.OpCode != ws.OpPing {
+			t.Errorf("asked before: %v; it is not asked: %+v, %v", asked, f, err)
+		}
+		if c.dead.Load() || h.due[0] != now+h.grace {
+			t.Errorf("asked before: %v; it is looked at again %v later", asked, h.due[0]-now)
+		}
+		if now += h.grace - time.Millisecond; c.look(now, false) != now+time.Millisecond || c.dead.Load() {
+			t.Error("it is ended before the grace is over")
+		}
+		if c.look(now+time.Millisecond, false); !c.dead.Load() || c.why.Cause != conn.Heartbeat {
+			t.Errorf("after the grace: %v", c.why)
+		}
+		_, _ = io.Copy(io.Discard, ours) // the flusher ends
+		_ = ours.Close()
+	}
+}
+
+func TestClosingIsNotCutAtOnceWhenTheProcessStoodStill(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	h := &hub{interval: 30 * time.Second, grace: 10 * time.Second, closeTimeout: 5 * time.Second, counts: new(counters), born: time.Now().Add(-time.Hour)}
+	c := newPortable(h, theirs)
+	now := h.now()
+	c.got = true // so that it is closing, and nothing is written
+	c.leaveLocked().closeBy = now - 20*time.Second
+	if due := c.look(now, true); due != now+h.closeTimeout || c.dead.Load() {
+		t.Errorf("it is looked at again %v later, cut: %v", due-now, c.dead.Load())
+	}
+	if c.look(now+h.closeTimeout, false); !c.dead.Load() {
+		t.Error("it is never cut")
+	}
+}
