@@ -127,7 +127,8 @@ func (l Limits) withDefaults() Limits {
 // Config is that of a Server. The zero value works. It is read when the first request comes, and must not change afterwards; what may change while
 // running has a setter.
 type Config struct {
-	// OnOpen is called before anything of the connection is read. Nil: nobody is told.
+	// OnOpen is called before anything of the connection is read, on the goroutine of net/http, which recovers a panic of it; the connection ends by one.
+	// Nil: nobody is told.
 	OnOpen func(c *Conn)
 	// OnMessage is called for each message, on a goroutine that others wait for, too (Workers). The payload is the callback's to keep. Nil: messages are
 	// read and dropped.

@@ -152,6 +152,17 @@ func (c *Conn) Device() string {
 // Class is what the switch knows it by.
 func (c *Conn) Class() string { return c.class.Value() }
 
+// begin begins to read; early is what was read already. The owner calls it once.
+func (c *Conn) begin(early []byte) {
+	c.seen.Store(int64(c.hub.now())) // it was not read meanwhile
+	c.busy.Store(false)
+	if c.side != nil {
+		go c.read(early)
+		return
+	}
+	c.watch(early)
+}
+
 // SetData keeps something of the user's with the connection. It may be set again at any time.
 func (c *Conn) SetData(v any) { c.data.Store(&v) }
 
@@ -261,11 +272,11 @@ func (c *Conn) Close(code Code, reason string) {
 	if code != CodeNone && closeBodyError(2, ws.StatusCode(code), "") != nil {
 		code = CodeNormal
 	}
-	c.begin(code, reason, conn.Drained)
+	c.beginEnd(code, reason, conn.Drained)
 }
 
-// begin begins to close.
-func (c *Conn) begin(code Code, reason string, cause conn.Cause) {
+// beginEnd begins to close.
+func (c *Conn) beginEnd(code Code, reason string, cause conn.Cause) {
 	c.mu.Lock()
 	c.closeLocked(code, reason, cause)
 	c.mu.Unlock()

@@ -157,6 +157,17 @@ func TestPeerIsNotFoundSilentWhileItsCallbackRuns(t *testing.T) {
 	})
 }
 
+func TestPeerIsNotFoundSilentWhileOnOpenRuns(t *testing.T) {
+	cfg := herzws.Config{Logger: quiet(), Spread: -1, OnOpen: func(*herzws.Conn) { time.Sleep(2 * time.Minute) }}
+	inBubble(t, cfg, func(s *herzws.Server, p *peer, ends <-chan *herzws.CloseError) {
+		start := time.Now()
+		p.expect("ping ")
+		if took := time.Since(start); took < 2*time.Minute || s.Stats().Timeouts != 0 || len(s.Failing()) != 0 || len(ends) != 0 {
+			t.Errorf("after %v: %+v, %+v", took, s.Stats(), s.Failing())
+		}
+	})
+}
+
 func TestClosingThatIsNotAnsweredIsCut(t *testing.T) {
 	cfg := herzws.Config{Logger: quiet(), Spread: -1}
 	inBubble(t, cfg, func(s *herzws.Server, p *peer, ends <-chan *herzws.CloseError) {

@@ -286,10 +286,19 @@ func (s *Server) open(c *Conn, from asker, early []byte) {
 	}
 	c.seen.Store(int64(s.hub.now()))
 	s.register(c, from.device)
-	s.hub.add(c) // from here on others see it: what is not atomic or under its lock is not written any more
+	c.busy.Store(true) // it is not read before OnOpen has returned
+	s.hub.add(c)       // from here on others see it: what is not atomic or under its lock is not written any more
+	whole := false
+	defer func() {
+		if !whole { // OnOpen panics, which net/http tells, and goes on
+			c.abort(&CloseError{Code: CodeAbnormal, Ours: true, Cause: conn.Error, Reason: "OnOpen did not return"})
+		}
+		c.begin(early)
+	}()
 	if s.cfg.OnOpen != nil {
 		s.cfg.OnOpen(c)
 	}
+	whole = true
 	// A flip or Shutdown between the decision and the place in the table did not see it.
 	switch {
 	case s.closed.Load():
@@ -297,11 +306,6 @@ func (s *Server) open(c *Conn, from asker, early []byte) {
 	case s.sw.Enabled(from.class):
 		c.drainBy(CodeServiceRestart, s.hub.now())
 	}
-	if c.side != nil {
-		go c.read(early)
-		return
-	}
-	c.watch(early)
 }
 
 // ended is told by the hub of a connection that has ended.

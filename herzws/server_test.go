@@ -394,3 +394,29 @@ func TestCloseCodeThatMayNotBeSentIsNotSent(t *testing.T) {
 		}
 	})
 }
+
+// The panic itself is told by net/http, on whose goroutine OnOpen runs.
+func TestConnectionWhoseOnOpenPanicsEnds(t *testing.T) {
+	onEach(t, func(t *testing.T, e herzws.Engine) {
+		cfg := herzws.Config{Engine: e, Logger: quiet(), OnOpen: func(*herzws.Conn) { panic("OnOpen") }}
+		ends := ended(&cfg)
+		s := &herzws.Server{Config: cfg}
+		told := make(chan any, 1)
+		addr := listen(t, s, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() { told <- recover() }()
+			s.ServeHTTP(w, r)
+		}))
+		p := open(t, addr, "X-Device-Id: meter-1")
+		p.expect("end")
+		if v := <-told; v != "OnOpen" {
+			t.Errorf("the panic became %v", v)
+		}
+		if why := <-ends; why.Cause != conn.Error || why.Code != herzws.CodeAbnormal {
+			t.Errorf("it ended by %v", why)
+		}
+		eventually(t, "its end", func() bool { return s.Stats().Conns == 0 })
+		if _, ok := s.Device("meter-1"); ok {
+			t.Error("its entry is left")
+		}
+	})
+}
