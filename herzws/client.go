@@ -58,7 +58,9 @@ type ClientConfig struct {
 	// DialTimeout bounds a dial with its handshake, and a heartbeat in legacy mode. 0: 10 s.
 	DialTimeout time.Duration
 	// Backoff is the greatest pause before the first attempt to connect again; each further one may be twice as long, up to BackoffMax. Pauses are drawn
-	// between 0 and that, so that many clients do not come at once. A pause that the server asks for (Retry-After) is kept. 0: 200 ms and 30 s.
+	// between 0 and that, so that many clients do not come at once. A pause that the server asks for (Retry-After) is kept. Pauses begin anew after a
+	// heartbeat in legacy mode, a WebSocket that lasted for the shorter of Heartbeat.Interval and BackoffMax, or one that the server drained (1001, 1012). 0:
+	// 200 ms and 30 s.
 	Backoff, BackoffMax time.Duration
 	// ProbeEvery is how often a client in legacy mode asks for a WebSocket again, beside when a heartbeat is not answered as one. 0: 5 min. Negative: never.
 	ProbeEvery time.Duration
@@ -188,12 +190,16 @@ func (c *Client) run(ctx context.Context, at *attempt) {
 		switch {
 		case at == nil:
 		case at.c != nil:
-			err = c.serve(ctx, at)
-			pause.reset()
+			began := time.Now()
+			if err = c.serve(ctx, at); at.c.heard && time.Since(began) >= min(c.cfg.Heartbeat.Interval, c.cfg.BackoffMax) || asksBack(err) {
+				pause.reset()
+			}
 		default:
 			c.counts.legacy.Add(1)
-			at, err = c.heartbeats(ctx, at.every)
-			pause.reset()
+			before := c.counts.heartbeats.Load()
+			if at, err = c.heartbeats(ctx, at.every); c.counts.heartbeats.Load() > before {
+				pause.reset()
+			}
 			if at != nil { // it is a WebSocket again
 				continue
 			}
@@ -210,6 +216,12 @@ func (c *Client) run(ctx context.Context, at *attempt) {
 			}
 		}
 	}
+}
+
+// asksBack reports whether the server drained us, so that it, or the one that takes its place, wants us back soon.
+func asksBack(err error) bool {
+	var why *CloseError
+	return errors.As(err, &why) && !why.Ours && (why.Code == CodeServiceRestart || why.Code == CodeGoingAway)
 }
 
 // serve is in charge of one WebSocket until it has ended.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -99,6 +100,38 @@ func TestClientConnectsAgainWhenTheConnectionBreaks(t *testing.T) {
 	if len(modes) != 8 || modes[0] != herzws.V2 || modes[1] != 0 || modes[7] != 0 {
 		t.Errorf("%v", modes)
 	}
+}
+
+func TestClientLeavesAServerInPeaceThatTakesItAndEndsItAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &herzws.Server{Config: herzws.Config{
+			Logger: quiet(), Spread: -1, OnOpen: func(c *herzws.Conn) { c.Close(herzws.CodeTryAgainLater, "full") },
+		}}
+		l := newPipes()
+		web := &http.Server{Handler: s} //nolint:gosec // a test
+		go func() { _ = web.Serve(l) }()
+		c, err := herzws.Dial(context.Background(), herzws.ClientConfig{
+			URL: "ws://pipe/ws", Logger: quiet(), NetDial: func(context.Context, string, string) (net.Conn, error) {
+				ours, theirs := net.Pipe()
+				l.accept <- theirs
+				return ours, nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n := c.Stats().Connects; n < 3 || n > 40 {
+			t.Errorf("it came %d times in a minute", n)
+		}
+		if err := c.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		_ = web.Close()
+	})
 }
 
 func TestClientFindsASilentServer(t *testing.T) {
