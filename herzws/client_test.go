@@ -245,6 +245,44 @@ func TestSupervisionEndsWithTheFirstPingThatIsNotAnswered(t *testing.T) {
 	}
 }
 
+// pongConn is a connection of gorilla/websocket whose pongs come before WriteControl returns: one that nobody asked for, and the answer.
+type pongConn struct {
+	pong func(string) error
+	mute bool // the answer is to come later
+	data string
+}
+
+func (c *pongConn) SetPongHandler(h func(string) error) { c.pong = h }
+
+func (c *pongConn) WriteControl(_ int, data []byte, _ time.Time) error {
+	c.data = string(data)
+	if c.mute {
+		return nil
+	}
+	return errors.Join(c.pong("unasked"), c.pong(c.data))
+}
+
+func TestPongThatNobodyAskedForDoesNotHideTheAnswer(t *testing.T) {
+	c := new(pongConn)
+	answer := herzws.GorillaPing(c)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := answer(ctx); err != nil {
+		t.Errorf("the answer was not seen: %v", err)
+	}
+	c.mute = true
+	over, stop := context.WithCancel(context.Background())
+	stop()
+	if err := answer(over); !errors.Is(err, context.Canceled) {
+		t.Errorf("a ping without an answer: %v", err)
+	}
+	_ = c.pong(c.data) // too late
+	c.mute = false
+	if err := answer(ctx); err != nil {
+		t.Errorf("the answer behind one that came too late was not seen: %v", err)
+	}
+}
+
 // slowConn writes nothing more once it is shut, until it is opened, and counts how often it is read from.
 type slowConn struct {
 	net.Conn

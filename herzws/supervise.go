@@ -53,15 +53,19 @@ const gorillaPing = 9
 //	ping := herzws.GorillaPing(c)
 //	go func() { errs <- herzws.Supervise(ctx, ping, herzws.Heartbeat{}) }()
 func GorillaPing(c GorillaConn) func(context.Context) error {
+	var n atomic.Uint64
 	pongs := make(chan string, 1)
-	c.SetPongHandler(func(data string) error {
-		select {
-		case pongs <- data:
-		default: // nobody waits
+	c.SetPongHandler(func(data string) error { // by the one who reads
+		if data != strconv.FormatUint(n.Load(), 10) {
+			return nil // nobody waits for that one
 		}
+		select {
+		case <-pongs: // of an earlier ping, which was given up
+		default:
+		}
+		pongs <- data
 		return nil
 	})
-	var n atomic.Uint64
 	return func(ctx context.Context) error {
 		want := strconv.FormatUint(n.Add(1), 10)
 		deadline, ok := ctx.Deadline()
