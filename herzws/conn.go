@@ -527,11 +527,11 @@ func (c *Conn) drainBy(code Code, at time.Duration) {
 	c.hub.look(c, at)
 }
 
-// undrain takes that back, where it has not begun.
+// undrain takes a flip of the switch back, where it has not begun. Shutdown is not taken back.
 func (c *Conn) undrain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.leave != nil {
+	if c.leave != nil && c.leave.drain == CodeServiceRestart {
 		c.leave.drainAt = 0
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"time"
+	"unique"
 
 	"github.com/gobwas/ws"
 
@@ -60,5 +62,49 @@ func TestClosingIsNotCutAtOnceWhenTheProcessStoodStill(t *testing.T) {
 	}
 	if c.look(now+h.closeTimeout, false); !c.dead.Load() {
 		t.Error("it is never cut")
+	}
+}
+
+func TestShutdownIsNotTakenBackByAFlip(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	h := &hub{counts: new(counters), born: time.Now()}
+	c := newPortable(h, theirs)
+	c.drainBy(CodeGoingAway, time.Hour)
+	c.undrain()
+	if l := c.timesLocked(); l.drainAt != time.Hour || l.drain != CodeGoingAway {
+		t.Errorf("%+v", l)
+	}
+	c.drainBy(CodeServiceRestart, time.Minute)
+	c.undrain()
+	if l := c.timesLocked(); l.drainAt != 0 {
+		t.Errorf("a flip that is taken back: %+v", l)
+	}
+}
+
+// Whoever flips last decides about every connection, however the flips before it overlap.
+func TestLastOfManyFlipsDecidesAboutAll(t *testing.T) {
+	s := &Server{Config: Config{Spread: 24 * time.Hour}}
+	s.start()
+	all := make([]*Conn, 300) // of which the sweep knows nothing
+	for i := range all {
+		all[i] = &Conn{hub: s.hub, fd: -1, slot: uint32(i), class: unique.Make("/ws")} //nolint:gosec // small
+		s.hub.conns, s.hub.due = append(s.hub.conns, all[i]), append(s.hub.due, 1<<62)
+	}
+	for round := range 500 {
+		var flips sync.WaitGroup
+		for range 4 {
+			flips.Go(func() {
+				for n := range 4 {
+					s.sw.SetEnableLegacyKeepAlive(n%2 == 1)
+				}
+			})
+		}
+		flips.Wait()
+		for i, c := range all {
+			if c.timesLocked().drainAt == 0 {
+				t.Fatalf("round %d: the switch is on, and connection %d stays a WebSocket", round, i)
+			}
+		}
 	}
 }

@@ -38,6 +38,10 @@ type Server struct {
 	failures failures
 	counts   serverCounters
 	lines    lineLimit
+
+	// drains guards the decisions who is drained: the setting of the switch, and whether Shutdown has begun, are read under it and put in force before the
+	// next decision. Nothing under it waits or calls out of the package. hub.mu and Conn.mu may be locked under it.
+	drains sync.Mutex
 }
 
 // serverCounters are what Stats gives beside those of the hub.
@@ -300,6 +304,8 @@ func (s *Server) open(c *Conn, from asker, early []byte) {
 	}
 	whole = true
 	// A flip or Shutdown between the decision and the place in the table did not see it.
+	s.drains.Lock()
+	defer s.drains.Unlock()
 	switch {
 	case s.closed.Load():
 		c.drainBy(CodeGoingAway, s.hub.now())
@@ -334,6 +340,8 @@ func (s *Server) refuse(w http.ResponseWriter, why string) {
 
 // flip drains the WebSockets that the switch wants in legacy mode, spread over time, and spares those that it wants as they are.
 func (s *Server) flip() {
+	s.drains.Lock()
+	defer s.drains.Unlock()
 	if s.closed.Load() {
 		return
 	}
@@ -359,12 +367,8 @@ func (s *Server) spread() time.Duration {
 // have returned. When ctx ends first, what is left is cut, and its error returned. It does not touch the http.Server: shut that down after it.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.start()
-	s.closed.Store(true)
 	s.sw.leave(s)
-	now := s.hub.now()
-	for _, c := range s.hub.all() {
-		c.drainBy(CodeGoingAway, now+s.spread())
-	}
+	s.drainAll()
 	for e := range s.devices.All() {
 		if e.DeleteIf(func(d device) bool { return d.mode == Legacy }) {
 			s.legacy.Add(-1)
@@ -383,6 +387,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	return cut
+}
+
+// drainAll is the beginning of Shutdown.
+func (s *Server) drainAll() {
+	s.drains.Lock()
+	defer s.drains.Unlock()
+	s.closed.Store(true)
+	now := s.hub.now()
+	for _, c := range s.hub.all() {
+		c.drainBy(CodeGoingAway, now+s.spread())
+	}
 }
 
 // warn writes a line, ten a second at most.
