@@ -208,6 +208,22 @@ func TestClientFollowsTheServerIntoLegacyModeAndBack(t *testing.T) {
 	}
 }
 
+func TestClientWithoutANameTakesOnePlaceInLegacyMode(t *testing.T) {
+	s, addr := serve(t, herzws.Config{Logger: quiet(), Limits: herzws.Limits{Legacy: 1}})
+	s.Switch().SetEnableLegacyKeepAlive(true)
+	c, err := herzws.Dial(soon(t), herzws.ClientConfig{URL: "ws://" + addr + "/ws", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a heartbeat", func() bool { return c.Stats().Heartbeats >= 1 })
+	if st := s.Stats(); st.Legacy != 1 || st.Refused != 0 {
+		t.Errorf("%+v", st)
+	}
+	if err := c.Close(soon(t)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestClientInLegacyModeProbesBack(t *testing.T) {
 	s, addr := serve(t, herzws.Config{Logger: quiet(), Failing: herzws.Failing{Threshold: 1, LegacyFor: 300 * time.Millisecond}})
 	send(t, request(addr, "X-Device-Id: meter-1", "Sec-WebSocket-Key: short"), addr)

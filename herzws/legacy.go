@@ -45,11 +45,12 @@ func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request, from asker, u
 		s.refuse(w, "the server is shutting down")
 		return
 	}
+	// Who has no name goes by the address of the connection that its heartbeats come over, which is not that of its upgrade.
 	name := from.device
-	if name == "" {
+	if name == "" && !upgrade {
 		name = r.RemoteAddr
 	}
-	if !s.beat(name, from.class, r.RemoteAddr) {
+	if name != "" && !s.beat(name, from.class, r.RemoteAddr) {
 		s.refuse(w, "all places for devices in legacy keep-alive are taken")
 		return
 	}
