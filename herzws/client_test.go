@@ -198,9 +198,10 @@ func TestClientFollowsTheServerIntoLegacyModeAndBack(t *testing.T) {
 	mu.Unlock()
 	s.Switch().SetEnableLegacyKeepAlive(false)
 	eventually(t, "the WebSocket", func() bool { return c.Mode() == herzws.V2 })
-	if d, ok := s.Device("meter-1"); !ok || d.Mode != herzws.V2 || s.Stats().Legacy != 0 {
-		t.Errorf("%+v", d)
-	}
+	eventually(t, "its entry as a WebSocket", func() bool { // made when the client has the answer already
+		d, ok := s.Device("meter-1")
+		return ok && d.Mode == herzws.V2 && s.Stats().Legacy == 0
+	})
 	s.Switch().SetEnableLegacyKeepAlive(true)
 	eventually(t, "legacy mode", func() bool { return c.Mode() == herzws.Legacy })
 	if err := c.Close(soon(t)); err != nil {
