@@ -32,9 +32,9 @@ type Conn struct {
 	fd     int32     // of the epoll engine; -1 once it is closed. Written by the owner under mu
 	slot   uint32
 	class  unique.Handle[string]
-	entry  *registry.Entry[string, device] // nil: the device has no name
-	from   string                          // its address, by which its failures are counted; empty: they are not
-	remote netip.Addr                      // of the epoll engine
+	entry  atomic.Pointer[registry.Entry[string, device]] // nil: the device has no name. Others find the connection by it before it is set here
+	from   string                                         // its address, by which its failures are counted; empty: they are not
+	remote netip.Addr                                     // of the epoll engine
 	port   uint16
 
 	// Of the owner alone: who reads the connection, or runs its callback.
@@ -143,10 +143,10 @@ func (c *Conn) Engine() Engine {
 
 // Device is the name of the device; empty: it has none.
 func (c *Conn) Device() string {
-	if c.entry == nil {
-		return ""
+	if e := c.entry.Load(); e != nil {
+		return e.Key()
 	}
-	return c.entry.Key()
+	return ""
 }
 
 // Class is what the switch knows it by.

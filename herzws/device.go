@@ -64,7 +64,7 @@ func (s *Server) register(c *Conn, name string) {
 	if replaced && before.mode == Legacy {
 		s.legacy.Add(-1)
 	}
-	c.entry = own
+	c.entry.Store(own)
 }
 
 // beat refreshes the entry of a legacy device, or makes one. False: there are too many.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -106,5 +107,28 @@ func TestLastOfManyFlipsDecidesAboutAll(t *testing.T) {
 				t.Fatalf("round %d: the switch is on, and connection %d stays a WebSocket", round, i)
 			}
 		}
+	}
+}
+
+// Who finds a connection by the name of its device may ask it for that name, however new it is; the race detector looks on.
+func TestConnectionIsFoundByItsNameWithoutARace(t *testing.T) {
+	s := new(Server)
+	s.start()
+	for range 200 {
+		c := &Conn{hub: s.hub, fd: -1, class: unique.Make("/ws")}
+		var hands sync.WaitGroup
+		hands.Go(func() { s.register(c, "meter-1") })
+		hands.Go(func() {
+			for {
+				if d, ok := s.devices.Load("meter-1"); ok && d.conn == c {
+					if name := c.Device(); name != "" && name != "meter-1" {
+						t.Errorf("its name is %q", name)
+					}
+					return
+				}
+				runtime.Gosched()
+			}
+		})
+		hands.Wait()
 	}
 }

@@ -317,8 +317,8 @@ func (s *Server) open(c *Conn, from asker, early []byte) {
 // ended is told by the hub of a connection that has ended.
 func (s *Server) ended(c *Conn, why *CloseError) {
 	s.taken.Add(-1)
-	if c.entry != nil {
-		c.entry.Delete()
+	if e := c.entry.Load(); e != nil {
+		e.Delete()
 	}
 	if why.Cause == conn.Misuse || why.Cause == conn.Heartbeat && !c.heard {
 		s.failures.failed(peerKey{c.Device(), c.from}, why.Reason)
