@@ -383,3 +383,30 @@ func TestSendFromOnMessageDoesNotWaitForAConnectionThatWaitsForIt(t *testing.T) 
 		})
 	}
 }
+
+func TestClientWhoseLegacyHeartbeatsAreNeverAnsweredComesBackEverLater(t *testing.T) {
+	var asked atomic.Int64
+	legacy := &herzws.Server{Config: herzws.Config{Logger: quiet(), Switch: legacyForAll()}}
+	addr := listen(t, legacy, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			panic(http.ErrAbortHandler) // as a box on the way that knows no HEAD
+		}
+		asked.Add(1)
+		legacy.ServeHTTP(w, r)
+	}))
+	c, err := herzws.Dial(soon(t), herzws.ClientConfig{URL: "ws://" + addr + "/ws", Logger: quiet(), Backoff: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second)
+	_ = c.Close(soon(t))
+	if n := asked.Load(); n < 2 || n > 25 {
+		t.Errorf("it came %d times in two seconds", n)
+	}
+}
+
+func legacyForAll() *herzws.Switch {
+	sw := new(herzws.Switch)
+	sw.SetEnableLegacyKeepAlive(true)
+	return sw
+}
