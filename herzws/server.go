@@ -39,9 +39,11 @@ type Server struct {
 	counts   serverCounters
 	lines    lineLimit
 
-	// drains guards the decisions who is drained: the setting of the switch, and whether Shutdown has begun, are read under it and put in force before the
-	// next decision. Nothing under it waits or calls out of the package. hub.mu and Conn.mu may be locked under it.
-	drains sync.Mutex
+	// drains guards coming, arrived, and the decisions who is drained: the setting of the switch, and whether Shutdown has begun, are read under it and put in
+	// force before the next decision. Nothing under it waits or calls out of the package. hub.mu and Conn.mu may be locked under it.
+	drains  sync.Mutex
+	coming  int           // upgrades under way
+	arrived chan struct{} // closed when none is; nil: nobody waits
 }
 
 // serverCounters are what Stats gives beside those of the hub.
@@ -251,10 +253,11 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "herz/herzws: pages of another origin may not connect; the server allows them by Config.CheckOrigin", http.StatusForbidden)
 		return
 	}
-	if s.closed.Load() {
+	if !s.enter() {
 		s.refuse(w, "the server is shutting down")
 		return
 	}
+	defer s.entered()
 	if limit := s.Limits().Conns; int(s.taken.Add(1)) > limit {
 		s.taken.Add(-1)
 		s.refuse(w, "all of "+strconv.Itoa(max(limit, 0))+" WebSocket connections are taken")
@@ -279,6 +282,40 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		c = newPortable(s.hub, nc)
 	}
 	s.open(c, from, early)
+}
+
+// enter notes an upgrade that begins. False: the server takes nobody any more.
+func (s *Server) enter() bool {
+	s.drains.Lock()
+	defer s.drains.Unlock()
+	if s.closed.Load() {
+		return false
+	}
+	s.coming++
+	return true
+}
+
+// entered notes that it has its place, or has come to nothing.
+func (s *Server) entered() {
+	s.drains.Lock()
+	defer s.drains.Unlock()
+	if s.coming--; s.coming == 0 && s.arrived != nil {
+		close(s.arrived)
+		s.arrived = nil
+	}
+}
+
+// settled gives a channel that is closed when no upgrade is under way.
+func (s *Server) settled() <-chan struct{} {
+	s.drains.Lock()
+	defer s.drains.Unlock()
+	if s.coming == 0 {
+		return closedChan
+	}
+	if s.arrived == nil {
+		s.arrived = make(chan struct{})
+	}
+	return s.arrived
 }
 
 // open gives a new connection its place, and begins to read it.
@@ -376,7 +413,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.hub.nudge()
 	var cut error
-	for _, wait := range []func() <-chan struct{}{s.hub.gone, s.hub.still} {
+	for _, wait := range []func() <-chan struct{}{s.settled, s.hub.gone, s.hub.still} {
 		select {
 		case <-wait():
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package herzws_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -101,6 +102,61 @@ func TestCallbackThatHangsHoldsNobodyElseUp(t *testing.T) {
 		close(hang)
 		stuck.expect("text hang", "text behind it")
 	})
+}
+
+// late is a writer whose connection is taken over when the test says so.
+type late struct {
+	http.ResponseWriter
+	began, gate chan struct{}
+}
+
+func (l *late) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	close(l.began)
+	<-l.gate
+	return http.NewResponseController(l.ResponseWriter).Hijack()
+}
+
+func TestShutdownWaitsForTheUpgradeThatIsUnderWay(t *testing.T) {
+	onEach(t, func(t *testing.T, e herzws.Engine) {
+		var closed atomic.Int64
+		cfg := echo(e)
+		cfg.OnClose = func(*herzws.Conn, error) { closed.Add(1) }
+		s := &herzws.Server{Config: cfg}
+		began, gate := make(chan struct{}), make(chan struct{})
+		addr := listen(t, s, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ServeHTTP(&late{w, began, gate}, r) }))
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		p := &peer{t, nc, bufio.NewReader(nc)}
+		p.write([]byte(request(addr)))
+		<-began
+		over := make(chan error, 1)
+		go func() { over <- s.Shutdown(soon(t)) }()
+		select {
+		case err := <-over:
+			close(gate)
+			t.Fatalf("it did not wait: %v", err)
+		case <-pauseOf(t, 50*time.Millisecond):
+		}
+		close(gate)
+		if res, err := http.ReadResponse(p.br, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols { //nolint:bodyclose // it is the connection
+			t.Fatal(res, err)
+		}
+		p.expect("close 1001")
+		p.write(frame(ws.OpClose, closing(1001, "")))
+		if err := <-over; err != nil || closed.Load() != 1 {
+			t.Errorf("%v; %d connections were closed before it returned", err, closed.Load())
+		}
+	})
+}
+
+// pauseOf gives a channel that is closed after d.
+func pauseOf(t *testing.T, d time.Duration) <-chan struct{} {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx.Done()
 }
 
 // A peer whose callback is busy is not read: what it sends stays in the kernel, and at the end with the peer.
