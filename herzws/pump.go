@@ -60,7 +60,10 @@ func (c *Conn) feed(b []byte, quick bool) fed {
 		case c.hub.onMessage == nil:
 			c.hub.counts.received.Add(1)
 		case quick:
-			c.keep(slices.Clone(b), e)
+			if c.side == nil { // else its reader waits meanwhile, and keeps the buffer
+				b = slices.Clone(b)
+			}
+			c.keep(b, e)
 			return fedHanded
 		default:
 			c.deliver(e)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -157,6 +158,23 @@ func pauseOf(t *testing.T, d time.Duration) <-chan struct{} {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx.Done()
+}
+
+func TestManySmallMessagesAreNotCopiedAgainForEachOfThem(t *testing.T) {
+	const messages = 20_000
+	var came atomic.Int64
+	cfg := herzws.Config{Engine: herzws.Portable, Logger: quiet(), OnMessage: func(*herzws.Conn, herzws.Kind, []byte) { came.Add(1) }}
+	_, addr := serve(t, cfg)
+	p := open(t, addr)
+	all := bytes.Repeat(frame(ws.OpText, "x"), messages)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	p.write(all)
+	eventually(t, "all of them came", func() bool { return came.Load() == messages })
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 256*messages {
+		t.Errorf("%d bytes were allocated for each message of one byte", n/messages)
+	}
 }
 
 // A peer whose callback is busy is not read: what it sends stays in the kernel, and at the end with the peer.
