@@ -91,6 +91,7 @@ type held struct {
 // leaving are the times of a connection's end.
 type leaving struct {
 	closeBy time.Duration // 0: no Close frame was sent
+	wrote   time.Duration // when the peer took something of what waits for the last time; 0: it did not
 	drainAt time.Duration // 0: it is not drained
 	drain   Code
 }
@@ -450,7 +451,7 @@ func (c *Conn) inspect(now time.Duration) time.Duration {
 	switch {
 	case c.sent || c.got:
 		c.mu.Unlock()
-		by := c.endBy(leave.closeBy)
+		by := c.endBy(leave)
 		if now < by {
 			return by
 		}
@@ -475,14 +476,14 @@ func (c *Conn) inspect(now time.Duration) time.Duration {
 // slowest is how many times CloseTimeout a peer may take that goes on sending.
 const slowest = 10
 
-// endBy is when a closing connection is cut: its time counts anew with each frame and while a callback has it, so that what the peer sent before its
-// Close frame is heard.
-func (c *Conn) endBy(closeBy time.Duration) time.Duration {
+// endBy is when a closing connection is cut: its time counts anew with each frame, with each piece that the peer takes of what waits for it, and while a callback
+// has it, so that what the peer sent before its Close frame is heard, and what Send accepted is written.
+func (c *Conn) endBy(l leaving) time.Duration {
 	more := c.hub.closeTimeout
 	if c.busy.Load() {
-		return max(closeBy, c.hub.now()+more)
+		return max(l.closeBy, c.hub.now()+more)
 	}
-	return min(max(closeBy, time.Duration(c.seen.Load())+more), closeBy+slowest*more)
+	return min(max(l.closeBy, time.Duration(c.seen.Load())+more, l.wrote+more), l.closeBy+slowest*more)
 }
 
 // listen asks a silent peer, and ends one that did not answer. The sweep alone calls it, so that a deadline has one owner; and since seen only rises,

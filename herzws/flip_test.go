@@ -190,3 +190,36 @@ func TestFlipUnderLoadLosesNoMessageAndAllClientsAreBack(t *testing.T) {
 		t.Logf("%d messages up, %d down", total, len(sentDown))
 	})
 }
+
+func TestFlipCutsNoPeerThatGoesOnTakingWhatWaitsForIt(t *testing.T) {
+	onEach(t, func(t *testing.T, e herzws.Engine) {
+		const messages, size = 320, 64 << 10 // more than the kernel takes at once
+		sw := new(herzws.Switch)
+		cfg := herzws.Config{Engine: e, Logger: quiet(), Switch: sw, Spread: -1, CloseTimeout: 500 * time.Millisecond, QueueBytes: 2 * messages * size}
+		s, addr := serve(t, cfg)
+		p := open(t, addr)
+		eventually(t, "it is open", func() bool { return s.Stats().Conns == 1 })
+		payload := []byte(strings.Repeat("x", size))
+		for range messages {
+			if err := s.Conns()[0].Send(t.Context(), herzws.Binary, payload); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sw.SetEnableLegacyKeepAlive(true)
+		came := 0
+		for ; ; came++ {
+			if came%16 == 15 {
+				_ = pause(t.Context(), 50*time.Millisecond) // a second in all
+			}
+			if said := p.next(); said != "binary "+string(payload) {
+				if said != "close 1012" {
+					t.Errorf("%.20q came in place of a message", said)
+				}
+				break
+			}
+		}
+		if came != messages {
+			t.Errorf("of %d messages that were accepted %d came", messages, came)
+		}
+	})
+}

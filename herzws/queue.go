@@ -145,9 +145,17 @@ func (c *Conn) writeQueuedLocked(q *queue, buf []byte) {
 			return
 		}
 		q.took(n)
+		c.tookLocked(n)
 		if n < len(b) {
 			return
 		}
+	}
+}
+
+// tookLocked notes that the peer took n bytes of what waits, where that puts the end of the connection off.
+func (c *Conn) tookLocked(n int) {
+	if c.sent && n > 0 {
+		c.leaveLocked().wrote = c.hub.now()
 	}
 }
 
@@ -193,17 +201,29 @@ func (c *Conn) flush() {
 		if len(b) == 0 {
 			break
 		}
-		_, err := c.side.nc.Write(b) // the end of the connection ends it, and the sweep that of a connection whose peer takes nothing
-		c.mu.Lock()
-		c.queue.bytes -= len(b)
-		if err != nil {
-			c.failLocked(err, "write")
+		for rest := b; len(rest) > 0; {
+			rest = rest[c.flushSome(rest[:min(len(rest), pieceBytes)]):]
 		}
-		c.roomLocked()
-		c.mu.Unlock()
 		*p = b[:0]
 	}
 	c.after()
+}
+
+// pieceBytes is how much is written at once, so that it is seen that a slow peer goes on taking.
+const pieceBytes = 64 << 10
+
+// flushSome writes a piece, and gives its length. It waits: the end of the connection ends it, and the sweep that of a connection whose peer takes nothing.
+func (c *Conn) flushSome(piece []byte) int {
+	n, err := c.side.nc.Write(piece)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue.bytes -= len(piece)
+	c.tookLocked(n)
+	if err != nil {
+		c.failLocked(err, "write")
+	}
+	c.roomLocked()
+	return len(piece)
 }
 
 // chunk takes frames out of the queue. None: the flusher ends.
@@ -212,7 +232,7 @@ func (c *Conn) chunk(b []byte) []byte {
 	defer c.mu.Unlock()
 	q := c.queue // there is one while the flusher runs
 	n := 0
-	for ; n < len(q.frames) && !c.dead.Load() && (n == 0 || len(b)+len(q.frames[n]) <= 64<<10); n++ {
+	for ; n < len(q.frames) && !c.dead.Load() && (n == 0 || len(b)+len(q.frames[n]) <= pieceBytes); n++ {
 		b = append(b, q.frames[n]...)
 	}
 	q.begun = false
