@@ -26,6 +26,8 @@ const (
 const (
 	// idleMargin is by how much the end that must close later waits longer: a request on its way, and clocks that start at different moments.
 	idleMargin = 5 * time.Second
+	// goodbyeTime is how long before the listener closes HTTP/2 connections are given up, at most, where nobody says when the balancer has noticed.
+	goodbyeTime = time.Second
 	// exitTime is what is kept of the budget for the end of the process itself.
 	exitTime = time.Second
 )
@@ -192,6 +194,15 @@ func (a Alignment) needed() time.Duration {
 		delay = max(delay-a.PreStop, 0)
 	}
 	return delay
+}
+
+// unnoticed is for how long of a delay the balancer may go on opening connections. How long the news of a withdrawal takes nobody says, so that it is all of
+// it but what HTTP/2 connections need to be given up.
+func (a Alignment) unnoticed(delay time.Duration) time.Duration {
+	if a.Notice == ByWithdrawal {
+		return delay - min(delay/3, goodbyeTime)
+	}
+	return min(a.Detection(), delay)
 }
 
 // budget is how the time from the signal on is divided. All are lengths.

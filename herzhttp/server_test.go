@@ -3,6 +3,7 @@ package herzhttp_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -284,6 +285,32 @@ func TestBalancerThatLearnsByAnswersIsToldByThoseThatAreSafeToRepeat(t *testing.
 	})
 }
 
+// overHTTP2 sends requests as a balancer does that speaks HTTP/2: get gives the body or the error, dialled how many connections were made for them.
+func (r *rig) overHTTP2() (get func(path string) string, dialled func() int) {
+	r.t.Helper()
+	var only http.Protocols
+	only.SetUnencryptedHTTP2(true)
+	dials := 0
+	tr := &http.Transport{Protocols: &only, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials++
+		return r.ln.dial(ctx, network, addr)
+	}}
+	r.t.Cleanup(tr.CloseIdleConnections)
+	get = func(path string) string {
+		resp, err := (&http.Client{Transport: tr}).Get("http://lab" + path)
+		if err != nil {
+			return err.Error()
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.ProtoMajor != 2 {
+			return fmt.Sprintf("%s: %v", resp.Proto, err)
+		}
+		return string(body)
+	}
+	return get, func() int { return dials }
+}
+
 func TestHTTP2ConnectionIsGivenUpWhenTheBalancerMustHaveNoticedAndItsStreamsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var both http.Protocols
@@ -295,30 +322,13 @@ func TestHTTP2ConnectionIsGivenUpWhenTheBalancerMustHaveNoticedAndItsStreamsEnd(
 			_, _ = io.WriteString(w, "done")
 		})
 		r := run(t, &http.Server{Handler: h, Protocols: &both}, herzhttp.ServerConfig{})
-		dials := 0
-		tr := &http.Transport{Protocols: &both, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			dials++
-			return r.ln.dial(ctx, network, addr)
-		}}
-		defer tr.CloseIdleConnections()
-		get := func(path string) string {
-			resp, err := (&http.Client{Transport: tr}).Get("http://lab" + path)
-			if err != nil {
-				return err.Error()
-			}
-			defer resp.Body.Close()
-			body, err := io.ReadAll(resp.Body)
-			if err != nil || resp.ProtoMajor != 2 {
-				return resp.Proto + " " + err.Error()
-			}
-			return string(body)
-		}
+		get, dialled := r.overHTTP2()
 		get("/")
 		synctest.Wait() // the connection is free again
 		slow := make(chan string, 1)
 		go func() { slow <- get("/slow") }()
 		synctest.Wait()
-		if dials != 1 {
+		if dials := dialled(); dials != 1 {
 			t.Fatalf("two requests dialled %d connections", dials)
 		}
 		r.end()
@@ -334,14 +344,14 @@ func TestHTTP2ConnectionIsGivenUpWhenTheBalancerMustHaveNoticedAndItsStreamsEnd(
 			three()
 			time.Sleep(time.Second - time.Millisecond)
 		}
-		if dials != 1 {
+		if dials := dialled(); dials != 1 {
 			t.Errorf("%d connections before the balancer must have noticed: a GOAWAY came, which refuses what is under way", dials)
 		}
 		time.Sleep(time.Until(r.left.Add(delay - time.Second)))
 		go func() { slow <- get("/slow") }()
 		synctest.Wait()
 		three()
-		if dials < 3 {
+		if dials := dialled(); dials < 3 {
 			t.Errorf("%d connections for three requests after that: no GOAWAY came", dials)
 		}
 		for range 2 {
@@ -351,6 +361,46 @@ func TestHTTP2ConnectionIsGivenUpWhenTheBalancerMustHaveNoticedAndItsStreamsEnd(
 		}
 		if took, err := r.wait(); err != nil || took > delay+6*time.Second {
 			t.Errorf("the end took %v: %v", took, err)
+		}
+	})
+}
+
+// Nobody says how long the news of a withdrawal takes: the endpoint may be used until Propagation is over.
+func TestHTTP2ConnectionIsNotGivenUpWhileTheNewsOfAWithdrawalIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var both http.Protocols
+		both.SetUnencryptedHTTP2(true)
+		cfg := herzhttp.ServerConfig{Alignment: herzhttp.Alignment{Notice: herzhttp.ByWithdrawal, Propagation: 5 * time.Second}}
+		r := run(t, &http.Server{Handler: done, Protocols: &both}, cfg)
+		get, dialled := r.overHTTP2()
+		get("/")
+		synctest.Wait()
+		r.end()
+		three := func() {
+			for range 3 {
+				if got := get("/"); got != "done" {
+					t.Errorf("while it leaves: %s", got)
+				}
+				synctest.Wait()
+			}
+		}
+		for time.Since(r.left) < 4*time.Second {
+			three()
+			if dials := dialled(); dials != 1 {
+				t.Errorf("%d connections %v after the order: a GOAWAY came, and the endpoint may be used for 5 s", dials, time.Since(r.left))
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		three()
+		if dials := dialled(); dials < 3 {
+			t.Errorf("%d connections in the last second: no GOAWAY came before the listener closes", dials)
+		}
+		if _, err := r.wait(); err != nil {
+			t.Error(err)
+		}
+		if late := r.log.with("requests came until the listener closed"); len(late) > 0 {
+			t.Errorf("whoever was told to leave in the last second, and left, is complained of: %v", late)
 		}
 	})
 }

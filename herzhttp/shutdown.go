@@ -13,8 +13,8 @@ import (
 
 // Shutdown lets the server leave, in this order:
 //
-//  1. the health check answers 503, and each answer says Connection: close (HTTP/2, after Alignment.Detection: GOAWAY), while the server accepts and serves as
-//     before;
+//  1. the health check answers 503, and the answer to each request that comes says Connection: close, while the server accepts and serves as before. HTTP/2
+//     gets a GOAWAY in its place, after Alignment.Detection, and with ByWithdrawal in the last third of the delay, 1 s at most;
 //  2. after Alignment.DrainDelay, by when no balancer sends anything, the listener closes, then idle connections, and requests in flight may end;
 //  3. the pools drain, side by side, and what they have still lent is logged;
 //  4. what is left is closed.
@@ -56,12 +56,12 @@ func (s *Server) leave(ctx context.Context, delay bool) error {
 	if short := s.cfg.Alignment.needed() - b.delay; delay && short > 0 {
 		s.log.Warn("herz: the listener closes before the balancer has noticed", "too_early", short, "budget", b.all)
 	}
-	unnoticed := min(s.cfg.Alignment.Detection(), b.delay)
+	unnoticed := s.cfg.Alignment.unnoticed(b.delay)
 	s.pause(ctx, unnoticed)
 	s.noticed.Store(true)
 	s.pause(ctx, b.delay-unnoticed)
 	if delay {
-		s.doubt()
+		s.doubt(b.delay - unnoticed)
 	}
 	errs := []error{s.closeConns(ctx, began.Add(b.all-b.pools))}
 	if _, err := DrainPools(ctx, s.log, s.cfg.Borrowers, s.cfg.Pools...); err != nil {
@@ -75,11 +75,11 @@ func (s *Server) leave(ctx context.Context, delay bool) error {
 	return err
 }
 
-// doubt says, when the listener is about to close, what speaks against that the balancer has noticed.
-func (s *Server) doubt() {
+// doubt says, when the listener is about to close, what speaks against that the balancer has noticed. It must have noticed for as long as noticed.
+func (s *Server) doubt(noticed time.Duration) {
 	a := s.cfg.Alignment
-	// Who has HTTP/2 connections of before, which no health check ends, is told to leave at the beginning of Propagation: a third of it is for that.
-	if came := s.came.Load(); came != nil && time.Since(*came) < a.Propagation/3*2 {
+	// Who has HTTP/2 connections of before, which no health check ends, is told to leave at the beginning of noticed: a third of it is for that.
+	if came := s.came.Load(); came != nil && time.Since(*came) < min(noticed, a.Propagation)/3*2 {
 		s.log.Warn("herz: requests came until the listener closed: whoever sends them has not noticed that this server leaves, and will meet nobody",
 			"newest", time.Since(*came).Round(time.Millisecond), "change", "Alignment.DrainDelay, or the balancer's health check")
 	}
