@@ -105,10 +105,16 @@ type Alignment struct {
 	LongestRequest time.Duration
 	// PoolDrain is how long pools get for their drain at least. 0: 5 s.
 	PoolDrain time.Duration
+
+	filledIn bool // a zero is none, and no longer the default
 }
 
-// Resolved is a with every default in place of its zero. What is negative becomes 0.
+// Resolved is a with every default in place of its zero. What is negative becomes 0, and a 0 is none from then on: what it gives answers every question as a
+// does.
 func (a Alignment) Resolved() Alignment {
+	if a.filledIn {
+		return a
+	}
 	a = a.filled()
 	a.DrainDelay = orTime(a.DrainDelay, a.needed())
 	return a
@@ -116,6 +122,10 @@ func (a Alignment) Resolved() Alignment {
 
 // filled is Resolved but for DrainDelay, whose default depends on the others.
 func (a Alignment) filled() Alignment {
+	if a.filledIn {
+		return a
+	}
+	a.filledIn = true
 	a.HealthInterval = orTime(a.HealthInterval, DefaultHealthInterval)
 	a.HealthJitter = max(a.HealthJitter, 0)
 	a.HealthTimeout = orTime(a.HealthTimeout, DefaultHealthTimeout)

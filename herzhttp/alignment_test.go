@@ -71,6 +71,45 @@ func TestDelayLastsUntilTheLastRequestThatTheBalancerSends(t *testing.T) {
 	}
 }
 
+// A Server gives its times with every default in its place, and whoever asks those asks the same server.
+func TestTimesThatWereResolvedSayWhatTheySaidBefore(t *testing.T) {
+	for _, a := range []herzhttp.Alignment{
+		{},
+		{DrainDelay: -1},
+		{HealthTimeout: -1},
+		{Propagation: -1, LongestRequest: -1, PoolDrain: -1, HealthJitter: -1},
+		{Notice: herzhttp.BySilence, ChecksInTurn: true, HealthTimeout: -1, Grace: 20 * second},
+		{Notice: herzhttp.ByAnswers, HealthInterval: -1},
+		{Notice: herzhttp.ByWithdrawal, PreStop: 5 * second},
+	} {
+		r := a.Resolved()
+		if again := r.Resolved(); again != r {
+			t.Errorf("%+v: resolved twice it is %+v, and once %+v", a, again, r)
+		}
+		if r.NeededDelay() != a.NeededDelay() || r.Detection() != a.Detection() ||
+			r.DetectionOnStatus() != a.DetectionOnStatus() || r.DetectionOnSilence() != a.DetectionOnSilence() {
+			t.Errorf("%+v: needed %v, and resolved %v; noticed in %v, and resolved in %v", a, a.NeededDelay(), r.NeededDelay(), a.Detection(), r.Detection())
+		}
+		if before, after := fmt.Sprint(a.Check()), fmt.Sprint(r.Check()); before != after {
+			t.Errorf("%+v: found %v, and of what was resolved %v", a, before, after)
+		}
+	}
+	if need := (herzhttp.Alignment{HealthTimeout: -1}).NeededDelay(); need != 6*second {
+		t.Errorf("without a time-out, 5 s and 1 s are %v", need)
+	}
+	log := &lines{}
+	if _, err := herzhttp.NewServer(nil, herzhttp.ServerConfig{Alignment: herzhttp.Alignment{DrainDelay: -1}, Logger: slogTo(log)}); err != nil ||
+		len(log.with("level=WARN", "change=DrainDelay", "set DrainDelay ≥ 8s")) != 1 {
+		t.Errorf("a server without a delay says nothing of it: %v, %v", log.with(), err)
+	}
+}
+
+func TestUnknownNoticeIsCheckedWithoutAPanic(t *testing.T) {
+	if found := (herzhttp.Alignment{Notice: 9, Grace: second}).Check(); len(found) == 0 {
+		t.Error("a grace of 1 s fits")
+	}
+}
+
 func TestCheckNamesWhatDoesNotFitAndByHowMuch(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -129,6 +129,8 @@ func (a Alignment) cure() string {
 			checked = times(n, a.HealthTimeout)
 		}
 	case ByAnswers, ByWithdrawal:
+	}
+	if n == 0 { // no interval would help
 		return text
 	}
 	room := a.Grace - rest - a.Propagation - checked
