@@ -25,7 +25,7 @@ func TestConfigThatCannotWorkIsRefusedInWords(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	for _, cfg := range []herzgrpc.ServerConfig{{MinTime: -1}, {KeepAliveTimeout: -1}, {MaxConnectionAgeGrace: -1}} {
+	for _, cfg := range []herzgrpc.ServerConfig{{MinTime: -1}, {KeepAliveTimeout: -1}, {MaxConnectionAgeGrace: -1}, {ConnectTimeout: -1}} {
 		if s, err := herzgrpc.NewServer(cfg); err == nil || s != nil {
 			t.Errorf("%+v: %v", cfg, err)
 		}

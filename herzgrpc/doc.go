@@ -24,5 +24,5 @@
 // # Concurrency
 //
 // Everything may be used by any number of goroutines. A call costs seven allocations more than without, at both ends together, a few atomic additions and a
-// look into a map at each. No goroutine is started, but for one during Server.Drain; a channel with Config.MaxConnectionAge has one timer.
+// look into a map at each. No goroutine is started, but for two during Server.Drain; a channel with Config.MaxConnectionAge has one timer.
 package herzgrpc

@@ -21,6 +21,9 @@ const (
 	DefaultServerKeepAliveTimeout  = 20 * time.Second
 	DefaultServerMaxConnectionAge  = 30 * time.Minute
 	DefaultServerMaxConnectionIdle = 15 * time.Minute
+	DefaultServerConnectTimeout    = 5 * time.Second
+	// stopTime is how long a Drain whose time is over waits for what it cut off.
+	stopTime = 500 * time.Millisecond
 )
 
 // ServerConfig says how a server treats its connections. The zero value works. No field may change after NewServer.
@@ -40,6 +43,9 @@ type ServerConfig struct {
 	MaxConnectionAgeGrace time.Duration
 	// MaxConnectionIdle is after how long without a call a client is asked to leave. 0: 15 min. Negative: never.
 	MaxConnectionIdle time.Duration
+	// ConnectTimeout bounds a client's TLS handshake and its first bytes of HTTP/2 (grpc.ConnectionTimeout, by default 120 s in gRPC). Those that are under
+	// way when a drain begins hold up its GOAWAY for as long. 0: 5 s.
+	ConnectTimeout time.Duration
 	// Logger is given what Drain cut off. Nil: slog.Default, as it is in NewServer.
 	Logger *slog.Logger
 }
@@ -52,15 +58,16 @@ type Server struct {
 
 // NewServer refuses a ServerConfig that cannot work.
 func NewServer(cfg ServerConfig) (*Server, error) {
-	if cfg.MinTime < 0 || cfg.KeepAliveTimeout < 0 || cfg.MaxConnectionAgeGrace < 0 {
-		return nil, fmt.Errorf("herz/herzgrpc: server config: MinTime %v, KeepAliveTimeout %v, MaxConnectionAgeGrace %v: none may be negative; "+
-			"leave them 0 for the default", cfg.MinTime, cfg.KeepAliveTimeout, cfg.MaxConnectionAgeGrace)
+	if cfg.MinTime < 0 || cfg.KeepAliveTimeout < 0 || cfg.MaxConnectionAgeGrace < 0 || cfg.ConnectTimeout < 0 {
+		return nil, fmt.Errorf("herz/herzgrpc: server config: MinTime %v, KeepAliveTimeout %v, MaxConnectionAgeGrace %v, ConnectTimeout %v: none may be "+
+			"negative; leave them 0 for the default", cfg.MinTime, cfg.KeepAliveTimeout, cfg.MaxConnectionAgeGrace, cfg.ConnectTimeout)
 	}
 	cfg.MinTime = cmp.Or(cfg.MinTime, DefaultServerMinTime)
 	cfg.KeepAlive = cmp.Or(cfg.KeepAlive, DefaultServerKeepAlive)
 	cfg.KeepAliveTimeout = cmp.Or(cfg.KeepAliveTimeout, DefaultServerKeepAliveTimeout)
 	cfg.MaxConnectionAge = cmp.Or(cfg.MaxConnectionAge, DefaultServerMaxConnectionAge)
 	cfg.MaxConnectionIdle = cmp.Or(cfg.MaxConnectionIdle, DefaultServerMaxConnectionIdle)
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, DefaultServerConnectTimeout)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -79,6 +86,7 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 		return d
 	}
 	return []grpc.ServerOption{
+		grpc.ConnectionTimeout(s.config.ConnectTimeout),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: s.config.MinTime, PermitWithoutStream: s.config.AllowIdlePings}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: off(s.config.MaxConnectionIdle), MaxConnectionAge: off(s.config.MaxConnectionAge), MaxConnectionAgeGrace: s.config.MaxConnectionAgeGrace,
@@ -154,21 +162,43 @@ func (e *DrainError) Error() string {
 func (e *DrainError) Is(target error) bool { return target == ErrCutOff }
 
 // Drain stops g gracefully: no new connections, no new calls, and those that run may end until ctx does. Then it cuts off what is left, and gives a
-// *DrainError that says what that was. It does not wait for handlers that go on after their context has ended; the one goroutine that it starts does. g must
-// have the options of s.
+// *DrainError that says what that was. It ends half a second after ctx at the latest, and waits neither for handlers that go on after their context has ended
+// nor for handshakes; the goroutines that it starts do. gRPC tells clients to leave when handshakes that are under way have ended (ConnectTimeout). g must have
+// the options of s.
 func (s *Server) Drain(ctx context.Context, g *grpc.Server) error {
-	began, done := time.Now(), make(chan struct{})
-	go func() {
-		defer close(done)
-		g.GracefulStop()
-	}()
-	select {
-	case <-done:
+	began := time.Now()
+	if came(ctx, ended(g.GracefulStop)) {
 		return nil
-	case <-ctx.Done():
 	}
 	e := &DrainError{Running: s.Running(), Waited: time.Since(began)}
-	g.Stop()
+	soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	came(soon, ended(g.Stop))
 	s.config.Logger.Warn("herz: calls were cut off by a drain", "running", e.Running, "waited", e.Waited)
 	return e
+}
+
+// came waits for done, not longer than ctx lasts, and reports whether it was closed, be it in the same moment.
+func came(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+// ended is closed when f has returned.
+func ended(f func()) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	return done
 }

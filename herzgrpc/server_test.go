@@ -3,6 +3,7 @@ package herzgrpc_test
 import (
 	"context"
 	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -74,4 +75,40 @@ func TestDrainThatIsOverSaysWhatItCutOff(t *testing.T) {
 			break
 		}
 	}
+}
+
+// A port scanner, or a balancer that connects in advance.
+func TestDrainIsNotHeldUpByAConnectionThatSaysNothing(t *testing.T) {
+	t.Parallel()
+	b, s := bundled(t)
+	stub := dial(t, client(t, herzgrpc.Config{Retries: -1, Logger: quiet()}), s.addr())
+	must(t, ask(within(t, patience), stub, ""))
+	mute, err := net.Dial("tcp", s.addr())
+	must(t, err)
+	defer mute.Close()
+	eventually(t, "it is accepted", func() bool { return len(s.ln.conns()) == 2 })
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	drained, begun := make(chan error, 1), time.Now()
+	go func() { drained <- b.Drain(ctx, s.grpc) }()
+	select {
+	case err := <-drained:
+		if took := time.Since(begun); took > time.Second || !errors.Is(err, herzgrpc.ErrCutOff) {
+			t.Errorf("it took %v: %v", took, err)
+		}
+	case <-within(t, patience/4).Done():
+		t.Fatal("it had 200 ms, and goes on after 5 s")
+	}
+}
+
+func TestConnectionThatSaysNothingIsEndedInTimeForADrain(t *testing.T) {
+	t.Parallel()
+	b, err := herzgrpc.NewServer(herzgrpc.ServerConfig{Logger: quiet(), ConnectTimeout: 300 * time.Millisecond})
+	must(t, err)
+	s := start(t, b.ServerOptions()...)
+	mute, err := net.Dial("tcp", s.addr())
+	must(t, err)
+	defer mute.Close()
+	eventually(t, "it is accepted", func() bool { return len(s.ln.conns()) == 1 })
+	must(t, b.Drain(within(t, patience), s.grpc))
 }
