@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -60,9 +62,28 @@ type call struct {
 	options [12]grpc.CallOption // room for those of most calls, so that they need no allocation of their own
 }
 
+// nobody is the peer of a call that no connection was given. gRPC sets the peer when a call ends that one was given, to nil where that has no address.
+type nobody struct{}
+
+func (nobody) Network() string { return "" }
+func (nobody) String() string  { return "" }
+
+// sent reports whether a connection was given the call that ended with err. Of one that is answered twice gRPC does not tell.
+func (k *call) sent(err error) bool {
+	return k.peer.Addr != net.Addr(nobody{}) || k.code == codes.Internal && strings.HasPrefix(status.Convert(err).Message(), answeredTwice)
+}
+
+// who is the peer of the call, or empty where none is known.
+func (k *call) who() string {
+	if k.peer.Addr == nil {
+		return ""
+	}
+	return k.peer.Addr.String()
+}
+
 // begin notes what is known when a call begins, and gives the options by which gRPC tells the rest.
 func (ch *channel) begin(name string, cc *grpc.ClientConn, opts []grpc.CallOption) (*call, []grpc.CallOption) {
-	k := &call{state: cc.GetState()}
+	k := &call{state: cc.GetState(), peer: peer.Peer{Addr: nobody{}}}
 	if ch.client.timed {
 		k.began = time.Now()
 	}
@@ -148,7 +169,7 @@ func (ch *channel) judge(ctx context.Context, k *call, err error) {
 		return
 	}
 	k.code = known(status.Code(err))
-	f := facts{code: k.code, sent: k.peer.Addr != nil, header: len(k.header) > 0, trailer: len(k.trailer) > 0, overdue: ctx.Err() != nil}
+	f := facts{code: k.code, sent: k.sent(err), header: len(k.header) > 0, trailer: len(k.trailer) > 0, overdue: ctx.Err() != nil}
 	if f.sent {
 		f.connLost = ch.client.lost(k.peer.LocalAddr)
 	}
@@ -179,10 +200,7 @@ func (ch *channel) tell(ctx context.Context, k *call, err error) {
 	if o == nil {
 		return
 	}
-	told := Call{Method: k.method.name, Code: k.code, Class: k.class, State: k.state, Duration: took, Repeats: k.repeats, Err: err}
-	if k.peer.Addr != nil {
-		told.Peer = k.peer.Addr.String()
-	}
+	told := Call{Method: k.method.name, Code: k.code, Class: k.class, State: k.state, Duration: took, Repeats: k.repeats, Peer: k.who(), Err: err}
 	o.Observe(ctx, told)
 }
 

@@ -40,6 +40,9 @@ func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 // Classes lists all classes.
 func Classes() []Class { return []Class{FromServer, TransportLost, NeverSent, Unanswered} }
 
+// answeredTwice begins the text of a status that gRPC gives to a call with one answer that got two.
+const answeredTwice = "cardinality violation: expected <EOF>"
+
 // facts are what is known of a call that ended.
 type facts struct {
 	code     codes.Code

@@ -175,7 +175,7 @@ func (c *Client) lookForPings(k *call, err error) {
 	}
 	c.tooMany.Add(1)
 	c.config.Logger.Warn("herz: the server ended a connection because of too many keep-alive pings",
-		"pool", c.config.Name, "peer", k.peer.Addr.String(), "ping_every", c.config.keepAliveTime(), "server_min_time", c.config.ServerMinTime,
+		"pool", c.config.Name, "peer", k.who(), "ping_every", c.config.keepAliveTime(), "server_min_time", c.config.ServerMinTime,
 		"server_default_min_time", DefaultServerMinTime,
 		"hint", "set Config.ServerMinTime to the server's keepalive.EnforcementPolicy.MinTime; until then gRPC doubles the pause by itself")
 }

@@ -1,0 +1,61 @@
+package herzgrpc_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+
+	"herz.example/herz/herzgrpc"
+)
+
+// twice registers UnaryCall as a method that sends two messages.
+func twice(g *grpc.Server) {
+	g.RegisterService(&grpc.ServiceDesc{ServiceName: "grpc.testing.TestService", Streams: []grpc.StreamDesc{{
+		StreamName: "UnaryCall", ServerStreams: true, Handler: func(_ any, stream grpc.ServerStream) error {
+			return errors.Join(stream.RecvMsg(&testpb.SimpleRequest{}), stream.SendMsg(&testpb.SimpleResponse{}), stream.SendMsg(&testpb.SimpleResponse{}))
+		},
+	}}}, nil)
+}
+
+// gRPC does not end such a call, and so says nothing of its connection.
+func TestCallThatIsAnsweredTwiceIsNotSafeToRepeat(t *testing.T) {
+	t.Parallel()
+	ln, g, done := listen(t, "127.0.0.1:0"), grpc.NewServer(), make(chan struct{})
+	twice(g)
+	go func() {
+		defer close(done)
+		_ = g.Serve(ln)
+	}()
+	t.Cleanup(func() { g.Stop(); <-done })
+	c := once(t)
+	err := ask(within(t, patience), dial(t, c, ln.Addr().String()), "")
+	wantCall(t, c, unaryMethod, err, codes.Internal, herzgrpc.Unanswered)
+}
+
+// faceless is a connection that does not know its peer.
+type faceless struct{ net.Conn }
+
+func (faceless) RemoteAddr() net.Addr { return nil }
+
+func TestCallOverAConnectionWithoutAnAddressIsNotRepeatedAfterItWasSent(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := client(t, herzgrpc.Config{Logger: quiet(), Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		return faceless{nc}, err
+	}})
+	stub := dial(t, c, s.addr())
+	result := make(chan error, 1)
+	go func() { result <- ask(within(t, patience/4), stub, "hold") }()
+	eventually(t, "the server is at it", func() bool { return s.executed.Load() == 1 })
+	must(t, s.ln.conns()[0].Close())
+	wantCall(t, c, unaryMethod, <-result, codes.Unavailable, herzgrpc.TransportLost)
+	if n := s.executed.Load(); n != 1 {
+		t.Errorf("executed %d times", n)
+	}
+}
