@@ -55,7 +55,8 @@ type call struct {
 
 	code    codes.Code
 	class   Class
-	settled atomic.Bool // class is there to be read
+	settled atomic.Bool                   // class is there to be read
+	waiter  atomic.Pointer[chan struct{}] // closed when it is; nil: nobody waits for that
 	phase   atomic.Int32
 	err     error // of a stream
 
@@ -181,6 +182,9 @@ func (ch *channel) settle(ctx context.Context, k *call, err error) error {
 	c := ch.client
 	k.method.cells[k.code][k.class][k.state].Add(1)
 	k.settled.Store(true)
+	if w := k.waiter.Load(); w != nil {
+		close(*w)
+	}
 	err = k.explain(err)
 	if k.class == TransportLost {
 		c.lookForPings(k, err)
@@ -261,8 +265,38 @@ func (s *clientStream) RecvMsg(m any) error { return s.explain(s.ClientStream.Re
 func (s *clientStream) SendMsg(m any) error { return s.explain(s.ClientStream.SendMsg(m)) }
 
 func (s *clientStream) explain(err error) error {
-	if err == nil || errors.Is(err, io.EOF) || !s.call.settled.Load() {
+	switch {
+	case err == nil || errors.Is(err, io.EOF):
 		return err
+	case s.call.wait():
+		return s.call.explain(err)
+	default:
+		return &CallError{Class: Unanswered, State: s.call.state, err: err}
 	}
-	return s.call.explain(err)
+}
+
+// settleTime bounds how long the error of a stream waits for its class. gRPC watches the context of a stream in a goroutine of its own, which may be about to
+// end the stream when RecvMsg returns. A stream with one answer that got two it does not end.
+const settleTime = 50 * time.Millisecond
+
+// wait waits until the class of a stream that failed is known, and reports whether it is.
+func (k *call) wait() bool {
+	if k.settled.Load() {
+		return true
+	}
+	own := make(chan struct{})
+	if !k.waiter.CompareAndSwap(nil, &own) {
+		own = *k.waiter.Load()
+	}
+	if k.settled.Load() { // it may have looked for the channel before that was there
+		return true
+	}
+	t := time.NewTimer(settleTime)
+	defer t.Stop()
+	select {
+	case <-own:
+		return true
+	case <-t.C:
+		return false
+	}
 }

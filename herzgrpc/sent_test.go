@@ -59,3 +59,53 @@ func TestCallOverAConnectionWithoutAnAddressIsNotRepeatedAfterItWasSent(t *testi
 		t.Errorf("executed %d times", n)
 	}
 }
+
+// gRPC watches the context of a stream in a goroutine, which may end the stream while Recv returns.
+func TestErrorOfACancelledStreamAlwaysTellsItsClass(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	stub := dial(t, once(t), s.addr())
+	for n := range 1000 {
+		ctx, cancel := context.WithCancel(context.Background())
+		stream, err := stub.FullDuplexCall(ctx)
+		must(t, err)
+		must(t, stream.Send(&testpb.StreamingOutputCallRequest{}))
+		_, err = stream.Recv()
+		must(t, err)
+		result := make(chan error, 1)
+		go func() {
+			_, err := stream.Recv()
+			result <- err
+		}()
+		cancel()
+		var e *herzgrpc.CallError
+		if err := <-result; !errors.As(err, &e) || e.Class != herzgrpc.Unanswered {
+			t.Fatalf("stream %d: %v", n, err)
+		}
+	}
+}
+
+// gRPC does not end such a stream before its context does.
+func TestErrorOfAStreamThatIsAnsweredTwiceIsNotSafeToRepeat(t *testing.T) {
+	t.Parallel()
+	ln, g, done := listen(t, "127.0.0.1:0"), grpc.NewServer(), make(chan struct{})
+	twice(g)
+	go func() {
+		defer close(done)
+		_ = g.Serve(ln)
+	}()
+	t.Cleanup(func() { g.Stop(); <-done })
+	cc, err := grpc.NewClient(ln.Addr().String(), append(once(t).DialOptions(), plain())...)
+	must(t, err)
+	t.Cleanup(func() { cc.Close() })
+	ctx, cancel := context.WithCancel(within(t, patience))
+	defer cancel()
+	stream, err := cc.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/grpc.testing.TestService/UnaryCall")
+	must(t, err)
+	must(t, stream.SendMsg(&testpb.SimpleRequest{}))
+	must(t, stream.CloseSend())
+	var e *herzgrpc.CallError
+	if err := stream.RecvMsg(&testpb.SimpleResponse{}); !errors.As(err, &e) || e.Class != herzgrpc.Unanswered {
+		t.Errorf("%v", err)
+	}
+}
