@@ -24,16 +24,29 @@ const maxAnswer = 64 << 10
 // proxyKey is under which an address says through which proxy it is reached.
 type proxyKey struct{}
 
+// proxyURL is a proxy as an attribute of an address.
+type proxyURL string
+
+// String is the proxy without its user: gRPC writes attributes to its log, and shows them by channelz.
+func (p proxyURL) String() string {
+	u, err := url.Parse(string(p))
+	if err != nil {
+		return "proxy"
+	}
+	u.User = nil
+	return u.String()
+}
+
 // viaProxy marks an address. gRPC gives its attributes to the dialer.
 func viaProxy(a resolver.Address, proxy string) resolver.Address {
-	a.Attributes = a.Attributes.WithValue(proxyKey{}, proxy)
+	a.Attributes = a.Attributes.WithValue(proxyKey{}, proxyURL(proxy))
 	return a
 }
 
 // proxyFor is the proxy of the address that is dialled under ctx, or empty.
 func proxyFor(ctx context.Context) string {
-	via, _ := credentials.ClientHandshakeInfoFromContext(ctx).Attributes.Value(proxyKey{}).(string)
-	return via
+	via, _ := credentials.ClientHandshakeInfoFromContext(ctx).Attributes.Value(proxyKey{}).(proxyURL)
+	return string(via)
 }
 
 // proxyOf asks for the proxy of a target. No proxy: empty.
