@@ -69,11 +69,6 @@ type nobody struct{}
 func (nobody) Network() string { return "" }
 func (nobody) String() string  { return "" }
 
-// sent reports whether a connection was given the call that ended with err. Of one that is answered twice gRPC does not tell.
-func (k *call) sent(err error) bool {
-	return k.peer.Addr != net.Addr(nobody{}) || k.code == codes.Internal && strings.HasPrefix(status.Convert(err).Message(), answeredTwice)
-}
-
 // who is the peer of the call, or empty where none is known.
 func (k *call) who() string {
 	if k.peer.Addr == nil {
@@ -113,7 +108,7 @@ func (ch *channel) unary(ctx context.Context, name string, req, reply any, cc *g
 		way, a := ch.pass(ctx)
 		err := invoke(way, name, req, reply, cc, opts...)
 		a.arrive()
-		ch.judge(ctx, k, err)
+		ch.judge(k, err)
 		if err == nil || !ch.again(ctx, cc, k) {
 			return ch.settle(ctx, k, err)
 		}
@@ -136,7 +131,7 @@ func (ch *channel) stream(
 			}
 			return &clientStream{s, k}, nil
 		}
-		ch.judge(ctx, k, err)
+		ch.judge(k, err)
 		if !ch.again(ctx, cc, k) {
 			ch.leave()
 			return nil, ch.settle(ctx, k, err)
@@ -158,19 +153,21 @@ func (ch *channel) finished(ctx context.Context, k *call, err error) {
 
 // end settles a stream that was opened.
 func (ch *channel) end(ctx context.Context, k *call) {
-	ch.judge(ctx, k, k.err)
+	ch.judge(k, k.err)
 	_ = ch.settle(ctx, k, k.err) // its user gets the error from RecvMsg
 	ch.leave()
 }
 
 // judge finds out how an attempt ended.
-func (ch *channel) judge(ctx context.Context, k *call, err error) {
+func (ch *channel) judge(k *call, err error) {
 	if err == nil {
 		k.code, k.class = codes.OK, FromServer
 		return
 	}
 	k.code = known(status.Code(err))
-	f := facts{code: k.code, sent: k.sent(err), header: len(k.header) > 0, trailer: len(k.trailer) > 0, overdue: ctx.Err() != nil}
+	f := facts{code: k.code, text: status.Convert(err).Message(), header: len(k.header) > 0, trailer: len(k.trailer) > 0}
+	// Of a call that is answered twice gRPC does not tell that it had a connection.
+	f.sent = k.peer.Addr != net.Addr(nobody{}) || k.code == codes.Internal && strings.HasPrefix(f.text, answeredTwice)
 	if f.sent {
 		f.connLost = ch.client.lost(k.peer.LocalAddr)
 	}

@@ -1,12 +1,16 @@
 package herzgrpc_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
@@ -133,9 +137,11 @@ func TestCallThatItsCallerEndsIsUnanswered(t *testing.T) {
 func TestStreamsAreClassifiedAsCallsAre(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	open := func(c *herzgrpc.Client, ctx context.Context) grpc.BidiStreamingClient[testpb.StreamingOutputCallRequest, testpb.StreamingOutputCallResponse] {
+	open := func(
+		c *herzgrpc.Client, ctx context.Context, opts ...grpc.DialOption,
+	) grpc.BidiStreamingClient[testpb.StreamingOutputCallRequest, testpb.StreamingOutputCallResponse] {
 		t.Helper()
-		stream, err := dial(t, c, s.addr()).FullDuplexCall(ctx)
+		stream, err := dial(t, c, s.addr(), opts...).FullDuplexCall(ctx)
 		must(t, err)
 		must(t, stream.Send(&testpb.StreamingOutputCallRequest{}))
 		_, err = stream.Recv()
@@ -173,6 +179,25 @@ func TestStreamsAreClassifiedAsCallsAre(t *testing.T) {
 			t.Errorf("%+v", n)
 		}
 	})
+	large := &testpb.StreamingOutputCallRequest{Payload: &testpb.Payload{Body: make([]byte, 1000)}}
+	t.Run("too large to be sent", func(t *testing.T) {
+		c := once(t)
+		stream := open(c, within(t, patience), grpc.WithDefaultCallOptions(grpc.MaxCallSendMsgSize(100)))
+		wantCall(t, c, duplexMethod, stream.Send(large), codes.ResourceExhausted, herzgrpc.Unanswered)
+	})
+	t.Run("too large to be received", func(t *testing.T) {
+		c := once(t)
+		stream := open(c, within(t, patience), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(100)))
+		must(t, stream.Send(large))
+		_, err := stream.Recv()
+		wantCall(t, c, duplexMethod, err, codes.ResourceExhausted, herzgrpc.Unanswered)
+	})
+	t.Run("ended by a time-out of the service config", func(t *testing.T) {
+		c := once(t)
+		stream := open(c, within(t, patience), grpc.WithDefaultServiceConfig(`{"methodConfig":[{"name":[{}],"timeout":"0.3s"}]}`))
+		_, err := stream.Recv()
+		wantCall(t, c, duplexMethod, err, codes.DeadlineExceeded, herzgrpc.Unanswered)
+	})
 	t.Run("lost", func(t *testing.T) {
 		c := once(t)
 		stream := open(c, within(t, patience))
@@ -192,6 +217,97 @@ func TestStreamsAreClassifiedAsCallsAre(t *testing.T) {
 			t.Errorf("%d run", n)
 		}
 	})
+}
+
+// written is a header or trailer as a server writes it.
+func written(f *http2.Framer, id uint32, end bool, fields ...string) error {
+	var b bytes.Buffer
+	enc := hpack.NewEncoder(&b)
+	for i := 0; i < len(fields); i += 2 {
+		if err := enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}); err != nil {
+			return err
+		}
+	}
+	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: b.Bytes(), EndHeaders: true, EndStream: end})
+}
+
+// framed gives the address of a server that answers one call by the frames that answer writes.
+func framed(t *testing.T, answer func(f *http2.Framer, id uint32) error) string {
+	t.Helper()
+	ln := listen(t, "127.0.0.1:0")
+	done := make(chan struct{})
+	t.Cleanup(func() { ln.Close(); <-done })
+	go func() {
+		defer close(done)
+		nc, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		_, err = io.ReadFull(nc, make([]byte, len(http2.ClientPreface)))
+		f := http2.NewFramer(nc, nc)
+		for err = errors.Join(err, f.WriteSettings()); err == nil; {
+			var frame http2.Frame
+			if frame, err = f.ReadFrame(); err != nil {
+				return // the client has left
+			}
+			if h, ok := frame.(*http2.HeadersFrame); ok {
+				err = answer(f, h.StreamID)
+			}
+		}
+		t.Error(err)
+	}()
+	return ln.Addr().String()
+}
+
+// It fails when gRPC changes the texts by which statuses of its own are known.
+func TestStatusThatGRPCMadeIsNotTheServers(t *testing.T) {
+	t.Parallel()
+	header := func(f *http2.Framer, id uint32) error {
+		return written(f, id, false, ":status", "200", "content-type", "application/grpc")
+	}
+	for name, one := range map[string]struct {
+		answer func(f *http2.Framer, id uint32) error
+		code   codes.Code
+		class  herzgrpc.Class
+	}{
+		"a status after a header": {func(f *http2.Framer, id uint32) error {
+			return errors.Join(header(f, id), written(f, id, true, "grpc-status", "8", "grpc-message", "the server says so"))
+		}, codes.ResourceExhausted, herzgrpc.FromServer},
+		"a stream that is reset after a header": {func(f *http2.Framer, id uint32) error {
+			return errors.Join(header(f, id), f.WriteRSTStream(id, http2.ErrCodeInternal))
+		}, codes.Internal, herzgrpc.Unanswered},
+		"a stream that is cancelled after a header": {func(f *http2.Framer, id uint32) error {
+			return errors.Join(header(f, id), f.WriteRSTStream(id, http2.ErrCodeCancel))
+		}, codes.Canceled, herzgrpc.Unanswered},
+		"a stream that ends without a status": {func(f *http2.Framer, id uint32) error {
+			return errors.Join(header(f, id), f.WriteData(id, true, nil))
+		}, codes.Internal, herzgrpc.Unanswered},
+		"a message that cannot be read": {func(f *http2.Framer, id uint32) error {
+			return errors.Join(header(f, id), f.WriteData(id, false, []byte{0, 0, 0, 0, 1, 0xff}))
+		}, codes.Internal, herzgrpc.Unanswered},
+		"a message that is packed although nothing was said of that": {func(f *http2.Framer, id uint32) error {
+			return errors.Join(header(f, id), f.WriteData(id, false, []byte{1, 0, 0, 0, 1, 0xff}))
+		}, codes.Internal, herzgrpc.Unanswered},
+		"no message": {func(f *http2.Framer, id uint32) error {
+			return errors.Join(header(f, id), written(f, id, true, "grpc-status", "0"))
+		}, codes.Internal, herzgrpc.Unanswered},
+		"a header in the middle": {func(f *http2.Framer, id uint32) error {
+			return errors.Join(header(f, id), header(f, id))
+		}, codes.Internal, herzgrpc.Unanswered},
+		"a page of a proxy": {func(f *http2.Framer, id uint32) error {
+			return errors.Join(written(f, id, false, ":status", "503", "content-type", "text/html"), f.WriteData(id, true, []byte("busy")))
+		}, codes.Unavailable, herzgrpc.FromServer},
+		"a refusal of a proxy without a page": {func(f *http2.Framer, id uint32) error {
+			return written(f, id, true, ":status", "503")
+		}, codes.Unavailable, herzgrpc.FromServer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := once(t)
+			wantCall(t, c, unaryMethod, ask(within(t, patience), dial(t, c, framed(t, one.answer)), ""), one.code, one.class)
+		})
+	}
 }
 
 // Names that were made at run time would be without number.
