@@ -42,7 +42,8 @@ type Config struct {
 	// Dialer dials in place of net.Dialer; what it returns is guarded. It is given "tcp" or "unix". It bypasses Proxy. Nil: net.Dialer.
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Proxy names the HTTP proxy through which a target is reached, by CONNECT, or nil for none, as http.Transport.Proxy does. It is asked for targets of
-	// the schemes dns and passthrough, and of Resolvers, with https://host:port. Nil: http.ProxyFromEnvironment, as gRPC has it without a dialer of its
+	// the schemes dns and passthrough, and of Resolvers, with https://host:port, and again for each address that they lead to: where it returns nil, or an
+	// error, that is reached directly. Nil: http.ProxyFromEnvironment, as gRPC has it without a dialer of its
 	// own (HTTPS_PROXY, NO_PROXY).
 	Proxy func(*http.Request) (*url.URL, error)
 	// ServerMinTime is how far apart the server wants keep-alive pings to be, at least (keepalive.EnforcementPolicy.MinTime). The client pings

@@ -47,7 +47,7 @@ func (ch *channel) connect(ctx context.Context, target string) (net.Conn, error)
 		return g.Surface(), nil
 	}
 	d := guard.Dialer{Options: ch.options()}
-	if via := proxyFor(ctx); via != "" {
+	if via := proxyFor(ctx); via != "" && network == "tcp" {
 		return through(ctx, &d, via, addr)
 	}
 	return d.DialContext(ctx, network, addr)

@@ -3,6 +3,7 @@ package herzgrpc
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -129,10 +130,10 @@ func readHead(nc net.Conn) ([]byte, error) {
 	return nil, fmt.Errorf("the header of its answer is longer than %d bytes", maxAnswer)
 }
 
-// withPort adds the port that gRPC assumes.
+// withPort adds what gRPC assumes: this machine, and the port of HTTPS.
 func withPort(host string) string {
-	if _, _, err := net.SplitHostPort(host); err == nil {
-		return host
+	if name, port, err := net.SplitHostPort(host); err == nil {
+		return net.JoinHostPort(cmp.Or(name, "localhost"), port)
 	}
 	return net.JoinHostPort(host, "443")
 }

@@ -6,11 +6,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 
 	"herz.example/herz/guard"
@@ -111,6 +114,52 @@ func TestProxyIsPassedByWhereItShouldBe(t *testing.T) {
 	must(t, ask(within(t, patience), dial(t, c, "dns:///"+s.addr()), ""))
 	if len(p.asked) > 0 {
 		t.Error("the proxy was asked for a target that it is not for")
+	}
+}
+
+// NO_PROXY may name addresses: gRPC asks for each that a name leads to.
+func TestProxyIsPassedByForAnAddressThatItIsNotFor(t *testing.T) {
+	t.Parallel()
+	direct, far := start(t), start(t)
+	p := startRelay(t, far.addr())
+	own := manual.NewBuilderWithScheme("own")
+	own.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: direct.addr()}}})
+	c := client(t, herzgrpc.Config{Proxy: via(p), Resolvers: []resolver.Builder{own}, Retries: -1})
+	must(t, ask(within(t, patience), dial(t, c, "own:///orders.test"), ""))
+	if direct.executed.Load() != 1 || len(p.asked) > 0 {
+		t.Errorf("%d calls came directly, and %d times the proxy was asked", direct.executed.Load(), len(p.asked))
+	}
+}
+
+func TestProxyIsPassedByForASocketOfThisMachine(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", path)
+	must(t, err)
+	s := serveOn(t, ln)
+	p := startRelay(t, "")
+	own := manual.NewBuilderWithScheme("own")
+	own.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: "unix:" + path}}})
+	c := client(t, herzgrpc.Config{Proxy: via(p), Resolvers: []resolver.Builder{own}, Retries: -1})
+	must(t, ask(within(t, patience), dial(t, c, "own:///orders.test"), ""))
+	if s.executed.Load() != 1 || len(p.asked) > 0 {
+		t.Errorf("%d calls came, and %d times the proxy was asked", s.executed.Load(), len(p.asked))
+	}
+}
+
+func TestProxyIsAskedForThisMachineByName(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 8)
+	c := client(t, herzgrpc.Config{Retries: -1, Proxy: func(r *http.Request) (*url.URL, error) {
+		asked <- r.URL.Host
+		return nil, nil
+	}})
+	s := start(t)
+	_, port, err := net.SplitHostPort(s.addr())
+	must(t, err)
+	must(t, ask(within(t, patience), dial(t, c, "dns:///:"+port), ""))
+	if host := <-asked; host != "localhost:"+port {
+		t.Errorf("asked for %s", host)
 	}
 }
 

@@ -120,6 +120,9 @@ func (m *marker) end() {
 
 // UpdateState passes a state on, marked.
 func (m *marker) UpdateState(s resolver.State) error {
+	if m.proxy != "" {
+		s = each(s, m.route)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.state = &s
@@ -139,26 +142,47 @@ func (m *marker) turn() {
 
 // pass marks the newest state and gives it to the channel. The caller holds mu.
 func (m *marker) pass(now time.Time) error {
-	s, before, next := *m.state, m.known, m.age
+	if m.age == 0 {
+		return m.ClientConn.UpdateState(*m.state)
+	}
+	before, next := m.known, m.age
 	m.known = map[string]life{}
-	mark := func(list []resolver.Address) []resolver.Address {
+	s := each(*m.state, func(a resolver.Address) resolver.Address {
+		a, left := m.mark(a, before, now)
+		next = min(next, left)
+		return a
+	})
+	m.wait(next)
+	return m.ClientConn.UpdateState(s)
+}
+
+// each changes the addresses of a state.
+func each(s resolver.State, change func(resolver.Address) resolver.Address) resolver.State {
+	all := func(list []resolver.Address) []resolver.Address {
 		list = slices.Clone(list)
 		for i := range list {
-			var left time.Duration
-			list[i], left = m.mark(list[i], before, now)
-			next = min(next, left)
+			list[i] = change(list[i])
 		}
 		return list
 	}
-	s.Addresses = mark(s.Addresses)
+	s.Addresses = all(s.Addresses)
 	s.Endpoints = slices.Clone(s.Endpoints)
 	for i := range s.Endpoints {
-		s.Endpoints[i].Addresses = mark(s.Endpoints[i].Addresses)
+		s.Endpoints[i].Addresses = all(s.Endpoints[i].Addresses)
 	}
-	if m.age > 0 {
-		m.wait(next)
+	return s
+}
+
+// route says of an address by which proxy it is reached. What a name leads to may be nothing for the proxy of the name: a socket of this machine, or an address
+// for which there is none. It asks the application, so that mu is not held.
+func (m *marker) route(a resolver.Address) resolver.Address {
+	if network, _ := split(a.Addr); network != "tcp" {
+		return a
 	}
-	return m.ClientConn.UpdateState(s)
+	if own, err := m.channel.client.proxyOf(a.Addr); err != nil || own == "" {
+		return a
+	}
+	return viaProxy(a, m.proxy)
 }
 
 // wait has turn called in a while.
@@ -171,14 +195,8 @@ func (m *marker) wait(next time.Duration) {
 	}
 }
 
-// mark says of an address by which proxy it is reached, and which age it is in, and how long that will last.
+// mark says of an address which age it is in, and how long that will last.
 func (m *marker) mark(a resolver.Address, before map[string]life, now time.Time) (resolver.Address, time.Duration) {
-	if m.proxy != "" {
-		a = viaProxy(a, m.proxy)
-	}
-	if m.age == 0 {
-		return a, 0
-	}
 	l, twice := m.known[a.Addr] // an address can stand among Addresses and among Endpoints
 	if !twice {
 		l = m.live(before, a.Addr, now)
