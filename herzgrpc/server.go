@@ -53,7 +53,9 @@ type ServerConfig struct {
 // Server makes the options of gRPC servers, and knows which calls they are at. Make it by NewServer.
 type Server struct {
 	config  ServerConfig
-	running sync.Map // method → *atomic.Int64
+	running sync.Map     // method → *atomic.Int64
+	madeUp  atomic.Int64 // of these, names that are no registered method's
+	other   atomic.Int64 // calls of further ones
 }
 
 // NewServer refuses a ServerConfig that cannot work.
@@ -93,13 +95,13 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 			Time: off(s.config.KeepAlive), Timeout: s.config.KeepAliveTimeout,
 		}),
 		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-			n := s.of(info.FullMethod)
+			n := s.of(info.FullMethod, true)
 			n.Add(1)
 			defer n.Add(-1)
 			return next(ctx, req)
 		}),
 		grpc.ChainStreamInterceptor(func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-			n := s.of(info.FullMethod)
+			n := s.of(info.FullMethod, srv != nil)
 			n.Add(1)
 			defer n.Add(-1)
 			return next(srv, stream)
@@ -107,22 +109,33 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 	}
 }
 
-// of is how many calls of a registered method run: only those reach an interceptor, so that the map stays small.
-func (s *Server) of(name string) *atomic.Int64 {
-	n, ok := s.running.Load(name)
-	if !ok {
-		n, _ = s.running.LoadOrStore(name, new(atomic.Int64))
+// maxMadeUp bounds the names that clients choose.
+const maxMadeUp = 1000
+
+// of is how many calls of a method run. Where the server has a handler for unknown services, clients choose names, so that only the first of those are kept.
+func (s *Server) of(name string, registered bool) *atomic.Int64 {
+	if n, ok := s.running.Load(name); ok {
+		return n.(*atomic.Int64)
+	}
+	if !registered && s.madeUp.Add(1) > maxMadeUp {
+		s.madeUp.Add(-1)
+		return &s.other
+	}
+	n, twice := s.running.LoadOrStore(name, new(atomic.Int64))
+	if twice && !registered {
+		s.madeUp.Add(-1)
 	}
 	return n.(*atomic.Int64)
 }
 
 // MethodCalls is how many calls of a method run.
 type MethodCalls struct {
-	Method string // package.Service/Method
+	Method string // package.Service/Method, or other
 	Calls  int64
 }
 
-// Running lists the methods of which calls run now, in the order of names.
+// Running lists the methods of which calls run now, in the order of names. Of methods that are not registered (grpc.UnknownServiceHandler), the first 1,000
+// that were called have their names, and the others are "other".
 func (s *Server) Running() []MethodCalls {
 	var list []MethodCalls
 	s.running.Range(func(name, n any) bool {
@@ -131,6 +144,9 @@ func (s *Server) Running() []MethodCalls {
 		}
 		return true
 	})
+	if calls := s.other.Load(); calls > 0 {
+		list = append(list, MethodCalls{otherMethod, calls})
+	}
 	slices.SortFunc(list, func(a, b MethodCalls) int { return cmp.Compare(a.Method, b.Method) })
 	return list
 }

@@ -3,12 +3,15 @@ package herzgrpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
 
 	"herz.example/herz/herzgrpc"
 )
@@ -111,4 +114,40 @@ func TestConnectionThatSaysNothingIsEndedInTimeForADrain(t *testing.T) {
 	defer mute.Close()
 	eventually(t, "it is accepted", func() bool { return len(s.ln.conns()) == 1 })
 	must(t, b.Drain(within(t, patience), s.grpc))
+}
+
+// A server that passes on what it does not know is told names by its clients.
+func TestNamesThatClientsMakeUpDoNotFillTheServer(t *testing.T) {
+	t.Parallel()
+	b, err := herzgrpc.NewServer(herzgrpc.ServerConfig{Logger: quiet()})
+	must(t, err)
+	calls := make(chan []herzgrpc.MethodCalls, 1)
+	s := start(t, append(b.ServerOptions(), grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
+		select {
+		case <-calls: // the newest counts
+		default:
+		}
+		calls <- b.Running()
+		return status.Error(codes.Unimplemented, "nobody knows it")
+	}))...)
+	cc, err := grpc.NewClient(s.addr(), plain())
+	must(t, err)
+	t.Cleanup(func() { cc.Close() })
+	ctx := within(t, 3*patience)
+	for n := range 1500 {
+		err := cc.Invoke(ctx, fmt.Sprintf("/made.up/Name%d", n), &testpb.Empty{}, &testpb.Empty{})
+		if status.Code(err) != codes.Unimplemented {
+			t.Fatal(err)
+		}
+	}
+	if n := b.Names(); n > 1000 {
+		t.Errorf("%d names are kept", n)
+	}
+	if now := <-calls; len(now) != 1 || now[0].Method != "other" || now[0].Calls != 1 {
+		t.Errorf("the last one is counted as %v", now)
+	}
+	must(t, ask(within(t, patience), testpb.NewTestServiceClient(cc), ""))
+	if n := b.Names(); n != 1001 {
+		t.Errorf("a method that the server has does not count among %d", n)
+	}
 }
