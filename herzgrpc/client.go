@@ -3,6 +3,7 @@ package herzgrpc
 import (
 	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,27 @@ type Client struct {
 	deaths      []atomic.Uint64 // by conn.Cause
 	rotations   atomic.Uint64
 	tooMany     atomic.Uint64
-	refused     atomic.Pointer[net.Addr] // our end of the connection that ended last by too many pings
+	refused     refusals
+}
+
+// refusals are the newest connections that ended by too many pings: calls of some that are lost at the same time end in any order.
+type refusals struct {
+	// mu guards the rest. Nothing is called under it.
+	mu   sync.Mutex
+	ends [16]net.Addr // ours
+	next int
+}
+
+// first reports whether an end is told of for the first time.
+func (r *refusals) first(at net.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.Contains(r.ends[:], at) {
+		return false
+	}
+	r.ends[r.next] = at
+	r.next = (r.next + 1) % len(r.ends)
+	return true
 }
 
 // channel is what the calls and connections of one set of options share.
@@ -170,7 +191,7 @@ func (c *Client) lookForPings(k *call, err error) {
 	if !known || !strings.Contains(err.Error(), "too_many_pings") {
 		return
 	}
-	if last := c.refused.Swap(&at); last != nil && *last == at {
+	if !c.refused.first(at) {
 		return
 	}
 	c.tooMany.Add(1)
