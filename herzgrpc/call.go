@@ -105,14 +105,36 @@ func (ch *channel) unary(ctx context.Context, name string, req, reply any, cc *g
 	k, opts := ch.begin(name, cc, opts)
 	defer ch.leave()
 	for {
-		way, a := ch.pass(ctx)
-		err := invoke(way, name, req, reply, cc, opts...)
-		a.arrive()
+		err := ch.invoke(ctx, name, req, reply, cc, invoke, opts)
 		ch.judge(k, err)
 		if err == nil || !ch.again(ctx, cc, k) {
 			return ch.settle(ctx, k, err)
 		}
 	}
+}
+
+// invoke is one attempt of a call. An interceptor underneath may panic.
+func (ch *channel) invoke(ctx context.Context, name string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts []grpc.CallOption) error {
+	way, a := ch.pass(ctx)
+	defer a.arrive()
+	return invoke(way, name, req, reply, cc, opts...)
+}
+
+// open is one attempt to open a stream. Where that panics, nobody else says that it is over.
+func (ch *channel) open(
+	ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, name string, open grpc.Streamer, opts []grpc.CallOption,
+) (s grpc.ClientStream, err error) {
+	way, a := ch.pass(ctx)
+	defer a.arrive()
+	back := false
+	defer func() {
+		if !back {
+			ch.leave()
+		}
+	}()
+	s, err = open(way, desc, cc, name, opts...)
+	back = true
+	return s, err
 }
 
 // stream is the interceptor of the others. Only the opening of a stream is repeated, before any message exists.
@@ -122,9 +144,7 @@ func (ch *channel) stream(
 	k, opts := ch.begin(name, cc, opts)
 	opts = append(opts, grpc.OnFinish(func(err error) { ch.finished(ctx, k, err) }))
 	for {
-		way, a := ch.pass(ctx)
-		s, err := open(way, desc, cc, name, opts...)
-		a.arrive()
+		s, err := ch.open(ctx, desc, cc, name, open, opts)
 		if err == nil {
 			if !k.phase.CompareAndSwap(phaseNew, phaseOpen) {
 				ch.end(ctx, k)
