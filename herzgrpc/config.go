@@ -53,7 +53,8 @@ type Config struct {
 	// 0: 10 s. Negative: no keep-alive.
 	KeepAliveTimeout time.Duration
 	// ConnectTimeout bounds an attempt to connect, with TLS and the server's first frame (grpc.ConnectParams.MinConnectTimeout, by default 20 s
-	// in gRPC). 0: Guard.HeartbeatTimeout.
+	// in gRPC). After failures gRPC gives an attempt as long as the pause that follows it, where that is longer, a fifth more than MaxBackoff at most; what
+	// comes before TLS is bounded by Guard.HeartbeatTimeout in any case. 0: Guard.HeartbeatTimeout.
 	ConnectTimeout time.Duration
 	// MaxBackoff is the longest pause between two attempts to connect to an address; the first is 250 ms, and they grow by 1.6, by chance up to
 	// a fifth more or less. 0: 10 s; gRPC has 120 s, so that a server would be found up to two minutes after it came back.
