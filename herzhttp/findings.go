@@ -1,7 +1,9 @@
 package herzhttp
 
 import (
+	"cmp"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -85,6 +87,18 @@ func (a Alignment) checkIdle(l *findings) {
 			"clients keep idle connections for %v, the balancer for %v: a request can meet a closing connection; set the clients' idle time ≤ %v",
 			a.ClientIdle, a.BalancerIdle, most)
 	}
+}
+
+// checkHeader is checkIdle of a connection without a request yet: the time for a header ends it, without an answer.
+func (a Alignment) checkHeader(hs *http.Server) (l findings) {
+	limit := cmp.Or(hs.ReadHeaderTimeout, hs.ReadTimeout) // as net/http has it
+	if want := a.BalancerIdle + idleMargin; limit > 0 && limit < a.BalancerIdle {
+		l.add(Warning, "http.Server.ReadHeaderTimeout", limit, want,
+			"the server closes connections that it gets no request on after %v, and the balancer keeps idle connections for %v: one that it made in advance can "+
+				"close while a request is under way; set ReadHeaderTimeout ≥ %v",
+			limit, a.BalancerIdle, want)
+	}
+	return l
 }
 
 func (a Alignment) checkDelay(l *findings) {

@@ -18,7 +18,8 @@ const (
 	DefaultHealthPath = "/readyz"
 	// NoHealthPath as ServerConfig.HealthPath: the health check is where the program puts [Server.Health].
 	NoHealthPath = "-"
-	// DefaultReadHeaderTimeout bounds how long a client may take for its headers.
+	// DefaultReadHeaderTimeout is the least that NewServer sets for how long a client may take for its headers. It sets more where the balancer keeps idle
+	// connections for longer.
 	DefaultReadHeaderTimeout = 10 * time.Second
 )
 
@@ -60,18 +61,16 @@ type Server struct {
 	cut      context.CancelCauseFunc
 }
 
-// NewServer makes a server around hs, which belongs to it from now on: its Handler is wrapped, its IdleTimeout is set to Alignment.ServerIdle and its
-// ReadHeaderTimeout to 10 s where they are 0. All else of hs is as the program set it: address, TLS, protocols, hooks. Nil: a new one. Its Handler nil:
-// http.DefaultServeMux. It serves by TLS where hs.TLSConfig has a certificate. Errors: Notice is none of its constants.
+// NewServer makes a server around hs, which belongs to it from now on: its Handler is wrapped, and its IdleTimeout, where it is 0, is set to
+// Alignment.ServerIdle. Its ReadHeaderTimeout, where that and ReadTimeout are 0, is set to 5 s more than Alignment.BalancerIdle, and to 10 s at least: net/http
+// counts it from the beginning of a connection, and balancers connect in advance. All else of hs is as the program set it: address, TLS, protocols, hooks. Nil:
+// a new one. Its Handler nil: http.DefaultServeMux. It serves by TLS where hs.TLSConfig has a certificate. Errors: Notice is none of its constants.
 func NewServer(hs *http.Server, cfg ServerConfig) (*Server, error) {
 	if int(cfg.Alignment.Notice) >= numNotices {
 		return nil, fmt.Errorf("herz/herzhttp: new server: Alignment.Notice is %v, which is none", cfg.Alignment.Notice)
 	}
 	if hs == nil {
 		hs = &http.Server{} //nolint:gosec // ReadHeaderTimeout is set below
-	}
-	if hs.ReadHeaderTimeout == 0 {
-		hs.ReadHeaderTimeout = DefaultReadHeaderTimeout
 	}
 	switch {
 	case hs.IdleTimeout > 0:
@@ -82,6 +81,9 @@ func NewServer(hs *http.Server, cfg ServerConfig) (*Server, error) {
 	cfg.Alignment = cfg.Alignment.Resolved()
 	if hs.IdleTimeout == 0 {
 		hs.IdleTimeout = cfg.Alignment.ServerIdle
+	}
+	if hs.ReadHeaderTimeout == 0 && hs.ReadTimeout == 0 {
+		hs.ReadHeaderTimeout = max(DefaultReadHeaderTimeout, cfg.Alignment.BalancerIdle+idleMargin)
 	}
 	if cfg.HealthPath == "" {
 		cfg.HealthPath = DefaultHealthPath
@@ -95,7 +97,7 @@ func NewServer(hs *http.Server, cfg ServerConfig) (*Server, error) {
 	}
 	s.hard, s.cut = context.WithCancelCause(context.Background())
 	hs.Handler = http.HandlerFunc(s.handle)
-	for _, f := range cfg.Alignment.Check() {
+	for _, f := range append(cfg.Alignment.Check(), cfg.Alignment.checkHeader(hs)...) {
 		s.log.Warn("herz: the times of this server do not fit those around it", "severity", f.Severity.String(), "change", f.Field, "why", f.Text)
 	}
 	return s, nil

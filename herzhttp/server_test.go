@@ -417,7 +417,7 @@ func TestWhatTheProgramSetStays(t *testing.T) {
 	}
 	bare := &http.Server{}
 	if _, err := herzhttp.NewServer(bare, herzhttp.ServerConfig{Alignment: herzhttp.Alignment{BalancerIdle: 75 * time.Second}}); err != nil ||
-		bare.IdleTimeout != 80*time.Second || bare.ReadHeaderTimeout != herzhttp.DefaultReadHeaderTimeout {
+		bare.IdleTimeout != 80*time.Second || bare.ReadHeaderTimeout != 80*time.Second {
 		t.Errorf("idle %v, header %v: %v", bare.IdleTimeout, bare.ReadHeaderTimeout, err)
 	}
 	endless := &http.Server{IdleTimeout: -1}
