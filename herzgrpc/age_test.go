@@ -1,6 +1,7 @@
 package herzgrpc_test
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -142,4 +143,50 @@ func TestNoCallWaitsForTheStreamsOfAConnectionThatIsReplaced(t *testing.T) {
 	stop.Store(true)
 	close(done)
 	streams.Wait()
+}
+
+// slowToken fetches a token for each call, which takes longer than a turn waits at first.
+type slowToken struct{}
+
+func (slowToken) RequireTransportSecurity() bool { return false }
+
+func (slowToken) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	t := time.NewTimer(600 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return map[string]string{"token": "x"}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// A call that chose a connection fetches its token before it comes to it, and would wait there for the stream.
+func TestNoCallThatIsSlowToComeWaitsForTheStreamsOfAConnectionThatIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := client(t, herzgrpc.Config{MaxConnectionAge: 200 * time.Millisecond, Retries: -1, Logger: quiet()})
+	stub := dial(t, c, "dns:///"+s.addr(), grpc.WithPerRPCCredentials(slowToken{}))
+	stream, err := stub.FullDuplexCall(within(t, 3*patience))
+	must(t, err)
+	must(t, stream.Send(&testpb.StreamingOutputCallRequest{}))
+	_, err = stream.Recv()
+	must(t, err)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 8 {
+				if err := ask(within(t, patience/2), stub, ""); err != nil {
+					t.Errorf("while the stream lives: %v", err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := c.Stats().Rotations; n == 0 {
+		t.Error("no connection was replaced")
+	}
+	must(t, stream.CloseSend())
+	_, _ = stream.Recv() // the end
 }

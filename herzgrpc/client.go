@@ -63,6 +63,7 @@ func (r *refusals) first(at net.Addr) bool {
 type channel struct {
 	client  *Client
 	running atomic.Int64
+	conns   atomic.Int64                  // connections now
 	gate    atomic.Pointer[chan struct{}] // calls wait for it before they begin; nil: they do not
 	coming  atomic.Int64                  // calls that have begun and have no connection yet, where connections have an age
 }
@@ -147,15 +148,18 @@ func (c *Client) Stats() Stats {
 }
 
 // keep takes a new connection into the books, and has it leave them when it ends.
-func (c *Client) keep(g *guard.Conn) {
+func (ch *channel) keep(g *guard.Conn) {
+	c := ch.client
 	g.SetPool(c.config.Name)
 	at, known := placeOf(g.LocalAddr())
 	if known {
 		c.conns.Store(at, g)
 	}
 	c.open.Add(1)
+	ch.conns.Add(1)
 	g.OnDeath(func(d conn.Death) {
 		c.open.Add(-1)
+		ch.conns.Add(-1)
 		c.deaths[d.Cause].Add(1)
 		if known {
 			c.conns.Delete(at)

@@ -27,7 +27,7 @@ func (ch *channel) dial(ctx context.Context, target string) (net.Conn, error) {
 		return nil, fmt.Errorf("herz/herzgrpc: connect to %s: %w", target, err)
 	}
 	if g, ok := guard.From(nc); ok {
-		c.keep(g)
+		ch.keep(g)
 	}
 	return nc, nil
 }

@@ -12,8 +12,13 @@ import (
 // stream may put off for hours (http2Client.NewStream waits for the end of a transport that GracefulClose drains, and nobody tells it). So a channel whose
 // connections have an age lets no call begin while they are replaced, and replaces them when those have arrived that had begun.
 
-// approachMost bounds how long a turn waits for calls that have begun: those that wait for a connection do not arrive, and will choose a new one.
-const approachMost = 250 * time.Millisecond
+// approachMost bounds how long a turn waits for calls that have begun. Some take longer, because they fetch a token, or because the server allows no more
+// streams: then the turn is put off, by turnPause, at most turnTries times, and waits twice as long each time. After that it goes on without them.
+const (
+	approachMost = 250 * time.Millisecond
+	turnPause    = time.Second
+	turnTries    = 3
+)
 
 // approach is a call that has begun and has no connection yet.
 type approach struct {
@@ -51,19 +56,21 @@ func (ch *channel) pass(ctx context.Context) (context.Context, *approach) {
 	}
 }
 
-// shut lets no call begin until the returned function is called, and waits for those that have begun.
-func (ch *channel) shut() (open func()) {
+// shut lets no call begin until the returned function is called, and waits for those that have begun, not longer than most. All: they have arrived, or there is
+// no connection that they could have chosen.
+func (ch *channel) shut(most time.Duration) (open func(), all bool) {
 	gate := make(chan struct{})
 	ch.gate.Store(&gate)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for until := time.Now().Add(approachMost); ch.coming.Load() > 0 && time.Now().Before(until); {
+	arrived := func() bool { return ch.coming.Load() == 0 || ch.conns.Load() == 0 }
+	for until := time.Now().Add(most); !arrived() && time.Now().Before(until); {
 		<-tick.C
 	}
 	return func() {
 		ch.gate.CompareAndSwap(&gate, nil)
 		close(gate)
-	}
+	}, arrived()
 }
 
 // arrivals hears from gRPC when a call has a connection. A stats.Handler costs each call some allocations, so that there is one only where

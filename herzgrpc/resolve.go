@@ -89,6 +89,7 @@ type marker struct {
 	age     time.Duration // 0: none
 	closed  atomic.Bool
 	timer   atomic.Pointer[time.Timer] // of the next turn; nil: none yet
+	late    atomic.Int32               // how often that was put off
 
 	// mu guards what follows, and the order in which states reach the channel: gRPC's UpdateState is called under it. That calls nobody who
 	// takes it: gRPC calls ResolveNow and Close from elsewhere, and they do without.
@@ -126,29 +127,36 @@ func (m *marker) UpdateState(s resolver.State) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.state = &s
-	return m.pass(time.Now())
+	return m.pass(time.Now(), false)
 }
 
 // turn is called when an address has reached the next age.
 func (m *marker) turn() {
-	open := m.channel.shut()
+	late := m.late.Load()
+	open, all := m.channel.shut(approachMost << late)
 	defer open()
+	if !all && late < turnTries {
+		m.late.Add(1)
+		m.wait(turnPause)
+		return
+	}
+	m.late.Store(0)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.state != nil && !m.closed.Load() {
-		_ = m.pass(time.Now()) // a resolver would resolve again, but nothing was resolved
+		_ = m.pass(time.Now(), true) // a resolver would resolve again, but nothing was resolved
 	}
 }
 
-// pass marks the newest state and gives it to the channel. The caller holds mu.
-func (m *marker) pass(now time.Time) error {
+// pass marks the newest state and gives it to the channel. Only in a turn does an address reach its next age: calls wait then. The caller holds mu.
+func (m *marker) pass(now time.Time, turning bool) error {
 	if m.age == 0 {
 		return m.ClientConn.UpdateState(*m.state)
 	}
 	before, next := m.known, m.age
 	m.known = map[string]life{}
 	s := each(*m.state, func(a resolver.Address) resolver.Address {
-		a, left := m.mark(a, before, now)
+		a, left := m.mark(a, before, now, turning)
 		next = min(next, left)
 		return a
 	})
@@ -196,10 +204,10 @@ func (m *marker) wait(next time.Duration) {
 }
 
 // mark says of an address which age it is in, and how long that will last.
-func (m *marker) mark(a resolver.Address, before map[string]life, now time.Time) (resolver.Address, time.Duration) {
+func (m *marker) mark(a resolver.Address, before map[string]life, now time.Time, turning bool) (resolver.Address, time.Duration) {
 	l, twice := m.known[a.Addr] // an address can stand among Addresses and among Endpoints
 	if !twice {
-		l = m.live(before, a.Addr, now)
+		l = m.live(before, a.Addr, now, turning)
 		m.known[a.Addr] = l
 	}
 	a.Attributes = a.Attributes.WithValue(ageKey{}, l.ages)
@@ -207,13 +215,13 @@ func (m *marker) mark(a resolver.Address, before map[string]life, now time.Time)
 }
 
 // live is the life of an address as it is now.
-func (m *marker) live(before map[string]life, addr string, now time.Time) life {
+func (m *marker) live(before map[string]life, addr string, now time.Time, turning bool) life {
 	l, ok := before[addr]
 	if !ok {
 		// As if it had been known for a while, so that addresses, and clients, do not turn at the same time.
 		return life{from: now.Add(-rand.N(m.age / 2))} //nolint:gosec // jitter, and no secret
 	}
-	if ages := int64(now.Sub(l.from) / m.age); ages > l.ages {
+	if ages := int64(now.Sub(l.from) / m.age); turning && ages > l.ages {
 		l.ages = ages
 		m.channel.client.rotations.Add(1)
 	}
