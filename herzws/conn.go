@@ -476,8 +476,8 @@ func (c *Conn) inspect(now time.Duration) time.Duration {
 // slowest is how many times CloseTimeout a peer may take that goes on sending.
 const slowest = 10
 
-// endBy is when a closing connection is cut: its time counts anew with each frame, with each piece that the peer takes of what waits for it, and while a callback
-// has it, so that what the peer sent before its Close frame is heard, and what Send accepted is written.
+// endBy is when a closing connection is cut: its time counts anew with each frame, with each piece that the peer takes of what waits for it, and while a
+// callback has it, so that what the peer sent before its Close frame is heard, and what Send accepted is written.
 func (c *Conn) endBy(l leaving) time.Duration {
 	more := c.hub.closeTimeout
 	if c.busy.Load() {
