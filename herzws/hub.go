@@ -1,7 +1,6 @@
 package herzws
 
 import (
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,11 +56,12 @@ type counters struct {
 // now is never 0, which stands for "not yet".
 func (h *hub) now() time.Duration { return time.Since(h.born) + 1 }
 
-// add gives the connection a place. Its first ping comes after a random part of the interval, so that those that came together do not stay together.
+// add gives the connection a place. Connections that came together are looked at, and pinged, together: apart, a ping with its answer costs up to a quarter
+// more.
 func (h *hub) add(c *Conn) {
 	now := h.now()
 	c.seen.Store(int64(now))
-	due := now + h.interval/2 + rand.N(h.interval/2+1) //nolint:gosec // a time, and no secret
+	due := now + h.interval
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if n := len(h.free); n > 0 {
