@@ -25,7 +25,7 @@ func (h *host) dial(ctx context.Context) (*link, error) {
 	cc, err := h.base.NewClientConn(ctx, h.scheme, h.address)
 	d := watch.result()
 	d.Host, d.Err = h.address, err
-	l := &link{cc: cc, of: h, http2: d.HTTP2 || h.scheme == "http" && h.of.unencryptedHTTP2}
+	l := &link{cc: cc, of: h, made: clock(), http2: d.HTTP2 || h.scheme == "http" && h.of.unencryptedHTTP2}
 	d.HTTP2 = l.http2 && err == nil
 	if err == nil {
 		what.link.Store(l)

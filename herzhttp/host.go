@@ -129,7 +129,7 @@ func (h *host) borrow(ctx context.Context) (pool.Lease[*link], *link, error) {
 			return lease, nil, err
 		}
 		l := lease.Value()
-		if l.guard == nil && l.cc.Err() != nil { // nobody else has asked
+		if l.stale() {
 			lease.Discard(l.cc.Err())
 			continue
 		}

@@ -15,6 +15,7 @@ type link struct {
 	guard *guard.Conn // nil: what Base dialled could not be found
 	http2 bool
 	of    *host
+	made  int64 // by clock
 
 	live    atomic.Int64 // requests that are under way on it
 	rested  atomic.Int64 // when the last of them ended, by clock
@@ -37,6 +38,15 @@ func clock() int64 { return int64(time.Since(epoch)) + 1 }
 
 // used reports whether the connection has served a request.
 func (l *link) used() bool { return l.answers.Load() > 0 }
+
+// fresh is for how long a connection counts as just made that has served nobody.
+const fresh = int64(time.Second)
+
+// stale reports whether the connection ended while it rested and nobody noticed, as without a guard nobody does. One that ends as soon as it is made is lent:
+// its request fails, and the next ones are not made and made again.
+func (l *link) stale() bool {
+	return l.guard == nil && l.cc.Err() != nil && (l.used() || clock()-l.made > fresh)
+}
 
 // idle is how long the connection has rested: since its last answer ended, or since its last byte where that came well before the caller was done with the
 // answer. From then on its server counts.

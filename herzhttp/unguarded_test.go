@@ -37,6 +37,31 @@ func TestConnectionWithoutAGuardThatTheServerClosedCostsNoRequest(t *testing.T) 
 	}
 }
 
+// slowToTell is a Watch that lets a dial take a moment longer, in which it is seen that the server has left.
+type slowToTell struct{ dialed }
+
+func (s *slowToTell) Dialed(d herzhttp.Dial) {
+	s.dialed.Dialed(d)
+	time.Sleep(10 * time.Millisecond)
+}
+
+func TestServerThatEndsEachConnectionAtOnceIsNotDialledForGood(t *testing.T) {
+	s, cfg := newSite(t, "http/1.1 over TLS", echo)
+	unguarded(&cfg)
+	inner := cfg.Base.DialTLSContext
+	cfg.Base.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := inner(ctx, network, addr)
+		s.CloseClientConnections()
+		return nc, err
+	}
+	var told slowToTell
+	cfg.Watch = &told
+	err := get(t, newTransport(t, cfg), s.URL, 2*time.Second)
+	if dials, _ := told.all(); err == nil || errors.Is(err, context.DeadlineExceeded) || len(dials) > 3 {
+		t.Errorf("after %d dials: %v", len(dials), err)
+	}
+}
+
 func TestPostThatIsLostWithoutAGuardIsAmbiguous(t *testing.T) {
 	var n atomic.Int64
 	s, cfg := newSite(t, "http/1.1 over TLS", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
