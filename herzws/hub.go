@@ -36,14 +36,14 @@ type hub struct {
 	alsoAt   time.Duration
 	wake     chan struct{} // closed to have the sweep look at the clock
 	nextLook time.Duration
-	hurry    bool          // somebody asked for an early look
-	emptied  chan struct{} // closed when no connection is left; nil: nobody waits
+	hurry    bool   // somebody asked for an early look
+	emptied  atZero // no connection is left
 
 	// runMu guards the line of connections that wait for a callback, and how many workers there are. Nothing is called under it.
 	runMu   sync.Mutex
 	line    []*Conn
 	running int
-	quiet   chan struct{} // closed when no worker is left; nil: nobody waits
+	quiet   atZero // no worker is left
 
 	poll poller
 }
@@ -87,10 +87,7 @@ func (h *hub) remove(c *Conn) {
 	if h.open == 0 {
 		h.shrinkLocked()
 		h.wakeLocked()
-		if h.emptied != nil {
-			close(h.emptied)
-			h.emptied = nil
-		}
+		h.emptied.reached()
 	}
 	h.counts.closed.Add(1)
 }
@@ -291,9 +288,8 @@ func (h *hub) take() *Conn {
 	defer h.runMu.Unlock()
 	if len(h.line) == 0 {
 		h.line = nil
-		if h.running--; h.running == 0 && h.quiet != nil {
-			close(h.quiet)
-			h.quiet = nil
+		if h.running--; h.running == 0 {
+			h.quiet.reached()
 		}
 		return nil
 	}
@@ -307,26 +303,36 @@ func (h *hub) take() *Conn {
 func (h *hub) gone() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.open == 0 {
-		return closedChan
-	}
-	if h.emptied == nil {
-		h.emptied = make(chan struct{})
-	}
-	return h.emptied
+	return h.emptied.wait(h.open)
 }
 
 // still gives a channel that is closed when no callback runs.
 func (h *hub) still() <-chan struct{} {
 	h.runMu.Lock()
 	defer h.runMu.Unlock()
-	if h.running == 0 {
+	return h.quiet.wait(h.running)
+}
+
+// atZero tells those who wait that a count has come to zero. The lock of the count guards it; nil: nobody waits.
+type atZero chan struct{}
+
+// wait gives a channel that is closed when the count, which is count now, has come to zero.
+func (z *atZero) wait(count int) <-chan struct{} {
+	if count == 0 {
 		return closedChan
 	}
-	if h.quiet == nil {
-		h.quiet = make(chan struct{})
+	if *z == nil {
+		*z = make(chan struct{})
 	}
-	return h.quiet
+	return *z
+}
+
+// reached says that it has.
+func (z *atZero) reached() {
+	if *z != nil {
+		close(*z)
+		*z = nil
+	}
 }
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()

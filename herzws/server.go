@@ -42,8 +42,8 @@ type Server struct {
 	// drains guards coming, arrived, and the decisions who is drained: the setting of the switch, and whether Shutdown has begun, are read under it and put in
 	// force before the next decision. Nothing under it waits or calls out of the package. hub.mu and Conn.mu may be locked under it.
 	drains  sync.Mutex
-	coming  int           // upgrades under way
-	arrived chan struct{} // closed when none is; nil: nobody waits
+	coming  int    // upgrades under way
+	arrived atZero // none is
 }
 
 // serverCounters are what Stats gives beside those of the hub.
@@ -299,9 +299,8 @@ func (s *Server) enter() bool {
 func (s *Server) entered() {
 	s.drains.Lock()
 	defer s.drains.Unlock()
-	if s.coming--; s.coming == 0 && s.arrived != nil {
-		close(s.arrived)
-		s.arrived = nil
+	if s.coming--; s.coming == 0 {
+		s.arrived.reached()
 	}
 }
 
@@ -309,13 +308,7 @@ func (s *Server) entered() {
 func (s *Server) settled() <-chan struct{} {
 	s.drains.Lock()
 	defer s.drains.Unlock()
-	if s.coming == 0 {
-		return closedChan
-	}
-	if s.arrived == nil {
-		s.arrived = make(chan struct{})
-	}
-	return s.arrived
+	return s.arrived.wait(s.coming)
 }
 
 // open gives a new connection its place, and begins to read it.
