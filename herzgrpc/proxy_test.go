@@ -117,15 +117,21 @@ func TestProxyIsPassedByWhereItShouldBe(t *testing.T) {
 	}
 }
 
+// askOwn makes a call to a name that a resolver of the application's own leads to addr, where the name has the proxy p.
+func askOwn(t *testing.T, p *relay, addr string) {
+	t.Helper()
+	own := manual.NewBuilderWithScheme("own")
+	own.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: addr}}})
+	c := client(t, herzgrpc.Config{Proxy: via(p), Resolvers: []resolver.Builder{own}, Retries: -1})
+	must(t, ask(within(t, patience), dial(t, c, "own:///orders.test"), ""))
+}
+
 // NO_PROXY may name addresses: gRPC asks for each that a name leads to.
 func TestProxyIsPassedByForAnAddressThatItIsNotFor(t *testing.T) {
 	t.Parallel()
 	direct, far := start(t), start(t)
 	p := startRelay(t, far.addr())
-	own := manual.NewBuilderWithScheme("own")
-	own.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: direct.addr()}}})
-	c := client(t, herzgrpc.Config{Proxy: via(p), Resolvers: []resolver.Builder{own}, Retries: -1})
-	must(t, ask(within(t, patience), dial(t, c, "own:///orders.test"), ""))
+	askOwn(t, p, direct.addr())
 	if direct.executed.Load() != 1 || len(p.asked) > 0 {
 		t.Errorf("%d calls came directly, and %d times the proxy was asked", direct.executed.Load(), len(p.asked))
 	}
@@ -138,10 +144,7 @@ func TestProxyIsPassedByForASocketOfThisMachine(t *testing.T) {
 	must(t, err)
 	s := serveOn(t, ln)
 	p := startRelay(t, "")
-	own := manual.NewBuilderWithScheme("own")
-	own.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: "unix:" + path}}})
-	c := client(t, herzgrpc.Config{Proxy: via(p), Resolvers: []resolver.Builder{own}, Retries: -1})
-	must(t, ask(within(t, patience), dial(t, c, "own:///orders.test"), ""))
+	askOwn(t, p, "unix:"+path)
 	if s.executed.Load() != 1 || len(p.asked) > 0 {
 		t.Errorf("%d calls came, and %d times the proxy was asked", s.executed.Load(), len(p.asked))
 	}

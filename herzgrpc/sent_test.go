@@ -13,27 +13,29 @@ import (
 	"herz.example/herz/herzgrpc"
 )
 
-// twice registers UnaryCall as a method that sends two messages.
-func twice(g *grpc.Server) {
+// answersTwice is the address of a server on which UnaryCall is a method that sends two messages.
+func answersTwice(t *testing.T) string {
+	t.Helper()
+	ln, g, done := listen(t, "127.0.0.1:0"), grpc.NewServer(), make(chan struct{})
 	g.RegisterService(&grpc.ServiceDesc{ServiceName: "grpc.testing.TestService", Streams: []grpc.StreamDesc{{
 		StreamName: "UnaryCall", ServerStreams: true, Handler: func(_ any, stream grpc.ServerStream) error {
 			return errors.Join(stream.RecvMsg(&testpb.SimpleRequest{}), stream.SendMsg(&testpb.SimpleResponse{}), stream.SendMsg(&testpb.SimpleResponse{}))
 		},
 	}}}, nil)
-}
-
-// gRPC does not end such a call, and so says nothing of its connection.
-func TestCallThatIsAnsweredTwiceIsNotSafeToRepeat(t *testing.T) {
-	t.Parallel()
-	ln, g, done := listen(t, "127.0.0.1:0"), grpc.NewServer(), make(chan struct{})
-	twice(g)
 	go func() {
 		defer close(done)
 		_ = g.Serve(ln)
 	}()
 	t.Cleanup(func() { g.Stop(); <-done })
+	return ln.Addr().String()
+}
+
+// gRPC does not end such a call, and so says nothing of its connection.
+func TestCallThatIsAnsweredTwiceIsNotSafeToRepeat(t *testing.T) {
+	t.Parallel()
+	addr := answersTwice(t)
 	c := once(t)
-	err := ask(within(t, patience), dial(t, c, ln.Addr().String()), "")
+	err := ask(within(t, patience), dial(t, c, addr), "")
 	wantCall(t, c, unaryMethod, err, codes.Internal, herzgrpc.Unanswered)
 }
 
@@ -88,14 +90,8 @@ func TestErrorOfACancelledStreamAlwaysTellsItsClass(t *testing.T) {
 // gRPC does not end such a stream before its context does.
 func TestErrorOfAStreamThatIsAnsweredTwiceIsNotSafeToRepeat(t *testing.T) {
 	t.Parallel()
-	ln, g, done := listen(t, "127.0.0.1:0"), grpc.NewServer(), make(chan struct{})
-	twice(g)
-	go func() {
-		defer close(done)
-		_ = g.Serve(ln)
-	}()
-	t.Cleanup(func() { g.Stop(); <-done })
-	cc, err := grpc.NewClient(ln.Addr().String(), append(once(t).DialOptions(), plain())...)
+	addr := answersTwice(t)
+	cc, err := grpc.NewClient(addr, append(once(t).DialOptions(), plain())...)
 	must(t, err)
 	t.Cleanup(func() { cc.Close() })
 	ctx, cancel := context.WithCancel(within(t, patience))
