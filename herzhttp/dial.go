@@ -22,7 +22,7 @@ func (h *host) dial(ctx context.Context) (*link, error) {
 	ctx, capture := guard.WithCapture(withErrand(ctx, what))
 	watch := &dialWatch{spoken: func() { what.heard(capture.Conn()) }}
 	ctx = httptrace.WithClientTrace(ctx, watch.trace())
-	cc, err := h.base.NewClientConn(ctx, h.scheme, h.address)
+	cc, err := h.base().NewClientConn(ctx, h.scheme, h.address)
 	d := watch.result()
 	d.Host, d.Err = h.address, err
 	l := &link{cc: cc, of: h, made: clock(), http2: d.HTTP2 || h.scheme == "http" && h.of.unencryptedHTTP2}

@@ -46,7 +46,7 @@ const lateDrain = 500 * time.Millisecond
 
 // DrainPools drains pools side by side, each until ctx ends, and for 5 seconds where ctx has no deadline. It logs for each what was still lent as it began, and
 // how long it took; and what is still lent when it could not drain. Who tells to whose requests those loans belong; nil: nobody does. log nil: slog.Default.
-// The error names the pools that could not drain. A [Server] does it by itself.
+// It returns half a second after the end of ctx at the latest. The error names the pools that could not drain. A [Server] does it by itself.
 func DrainPools(ctx context.Context, log *slog.Logger, who *Borrowers, pools ...Drainer) ([]Drained, error) {
 	if log == nil {
 		log = slog.Default()

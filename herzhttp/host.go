@@ -16,7 +16,6 @@ import (
 // host is one address with its pool.
 type host struct {
 	of      *Transport
-	base    *http.Transport // what dials
 	scheme  string
 	address string // with port
 	http1   bool   // HTTP/2 is not offered
@@ -46,6 +45,14 @@ func (h *host) open() error {
 		close(h.made)
 	})
 	return h.err
+}
+
+// base is what dials.
+func (h *host) base() *http.Transport {
+	if h.http1 {
+		return h.of.baseHTTP1
+	}
+	return h.of.base
 }
 
 // gone is called when the pool has been closed.

@@ -332,16 +332,8 @@ func TestHTTP2ConnectionIsGivenUpWhenTheBalancerMustHaveNoticedAndItsStreamsEnd(
 			t.Fatalf("two requests dialled %d connections", dials)
 		}
 		r.end()
-		three := func() {
-			for range 3 {
-				if got := get("/"); got != "done" {
-					t.Errorf("while it leaves: %s", got)
-				}
-				synctest.Wait()
-			}
-		}
 		for time.Since(r.left) < delay-time.Second { // 1 s is Propagation
-			three()
+			three(t, get)
 			time.Sleep(time.Second - time.Millisecond)
 		}
 		if dials := dialled(); dials != 1 {
@@ -350,7 +342,7 @@ func TestHTTP2ConnectionIsGivenUpWhenTheBalancerMustHaveNoticedAndItsStreamsEnd(
 		time.Sleep(time.Until(r.left.Add(delay - time.Second)))
 		go func() { slow <- get("/slow") }()
 		synctest.Wait()
-		three()
+		three(t, get)
 		if dials := dialled(); dials < 3 {
 			t.Errorf("%d connections for three requests after that: no GOAWAY came", dials)
 		}
@@ -365,6 +357,17 @@ func TestHTTP2ConnectionIsGivenUpWhenTheBalancerMustHaveNoticedAndItsStreamsEnd(
 	})
 }
 
+// three sends three requests, one after the other, to a server that leaves.
+func three(t *testing.T, get func(path string) string) {
+	t.Helper()
+	for range 3 {
+		if got := get("/"); got != "done" {
+			t.Errorf("while it leaves: %s", got)
+		}
+		synctest.Wait()
+	}
+}
+
 // Nobody says how long the news of a withdrawal takes: the endpoint may be used until Propagation is over.
 func TestHTTP2ConnectionIsNotGivenUpWhileTheNewsOfAWithdrawalIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -376,23 +379,15 @@ func TestHTTP2ConnectionIsNotGivenUpWhileTheNewsOfAWithdrawalIsUnderWay(t *testi
 		get("/")
 		synctest.Wait()
 		r.end()
-		three := func() {
-			for range 3 {
-				if got := get("/"); got != "done" {
-					t.Errorf("while it leaves: %s", got)
-				}
-				synctest.Wait()
-			}
-		}
 		for time.Since(r.left) < 4*time.Second {
-			three()
+			three(t, get)
 			if dials := dialled(); dials != 1 {
 				t.Errorf("%d connections %v after the order: a GOAWAY came, and the endpoint may be used for 5 s", dials, time.Since(r.left))
 				break
 			}
 			time.Sleep(time.Second)
 		}
-		three()
+		three(t, get)
 		if dials := dialled(); dials < 3 {
 			t.Errorf("%d connections in the last second: no GOAWAY came before the listener closes", dials)
 		}

@@ -82,7 +82,9 @@ func (s *spreader) dial(ctx context.Context, network, addr string) (net.Conn, er
 	var errs []error
 	for i, a := range list {
 		nc, err := s.one(ctx, dialer, net.JoinHostPort(a.String(), port), len(list)-i)
-		e.host.ailing.note(a, err == nil || errors.Is(ctx.Err(), context.Canceled))
+		if !errors.Is(ctx.Err(), context.Canceled) { // else nobody waited for it
+			e.host.ailing.note(a, err == nil)
+		}
 		if err == nil {
 			if g, ok := guard.From(nc); ok {
 				g.SetResolvedName(addr)

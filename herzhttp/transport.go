@@ -162,10 +162,7 @@ func (t *Transport) meet(key hostKey, address string) (h *host, forgotten []*hos
 		return nil, nil
 	}
 	if h = t.knownLocked(key.scheme, address, key.http1); h == nil {
-		h = &host{of: t, base: t.base, scheme: key.scheme, address: address, http1: key.http1, made: make(chan struct{})}
-		if h.http1 {
-			h.base = t.baseHTTP1
-		}
+		h = &host{of: t, scheme: key.scheme, address: address, http1: key.http1, made: make(chan struct{})}
 		forgotten = t.forgetLocked()
 		t.all = append(t.all, h)
 	}
