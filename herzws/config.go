@@ -90,7 +90,8 @@ const (
 
 // Heartbeat are the times after which silence is asked about, and ended.
 type Heartbeat struct {
-	// Interval is the silence after which a ping is sent, and what legacy clients are told. 0: 30 s.
+	// Interval is the silence after which a ping is sent, and what legacy clients are told. Pings that would be due within a sixteenth of it leave with
+	// the first, so that many peers do not wake the process up one by one: none is late. 0: 30 s.
 	Interval time.Duration
 	// Grace is how long the answer may take: the connection ends Interval + Grace after the newest whole frame. 0: 10 s.
 	Grace time.Duration

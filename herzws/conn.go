@@ -309,8 +309,26 @@ func (c *Conn) closeLocked(code Code, reason string, cause conn.Cause) {
 // than a little waits, a pong takes the place of the one before it.
 func (c *Conn) control(op ws.OpCode, payload []byte) {
 	c.mu.Lock()
+	c.controlLocked(op, payload)
+	c.mu.Unlock()
+	if c.dead.Load() {
+		c.after()
+	}
+}
+
+// ping asks the peer whose newest frame came at seen.
+func (c *Conn) ping(seen int64) {
+	c.mu.Lock()
+	c.pinged = seen
+	c.controlLocked(ws.OpPing, nil)
+	c.mu.Unlock()
+	if c.dead.Load() {
+		c.after()
+	}
+}
+
+func (c *Conn) controlLocked(op ws.OpCode, payload []byte) {
 	if c.sent || c.dead.Load() || c.queue.size() > c.hub.queueBytes+4096 {
-		c.mu.Unlock()
 		return
 	}
 	p := buffers.Get().(*[]byte)
@@ -320,10 +338,6 @@ func (c *Conn) control(op ws.OpCode, payload []byte) {
 	}
 	*p = (*p)[:0]
 	putBuffer(p)
-	c.mu.Unlock()
-	if c.dead.Load() {
-		c.after()
-	}
 }
 
 // tryWrite writes what the socket takes without waiting. It is called under mu.
@@ -504,15 +518,12 @@ func (c *Conn) listen(now time.Duration, pinged int64) time.Duration {
 		}
 		c.abort(why)
 		return now + time.Hour
-	case now >= last+h.interval:
+	case now >= last+h.interval-h.early():
 		if pinged != seen {
-			c.mu.Lock()
-			c.pinged = seen
-			c.mu.Unlock()
 			h.counts.pings.Add(1)
-			c.control(ws.OpPing, nil)
+			c.ping(seen)
 		}
-		return min(last+h.interval+h.grace, now+h.interval) // when the answer has come it may be time for the next ping
+		return min(last+h.interval+h.grace, now+h.interval) // when the answer has come it is time for the next ping
 	default:
 		return last + h.interval
 	}

@@ -175,8 +175,11 @@ func (h *hub) sweepLocked(due time.Duration) {
 	}
 }
 
-// tick is the least time between two looks at the table: many connections are looked at together, because it costs as much to wake a process up as to
-// write some pings.
+// early is how long before its time a ping is sent when others leave: to wake a process up costs as much as some pings, and a peer that is asked a little
+// too soon loses nothing. Ends have no such margin.
+func (h *hub) early() time.Duration { return h.interval / 16 }
+
+// tick is the least time between two looks at the table, for those that are not early.
 func (h *hub) tick() time.Duration {
 	return min(max(h.interval/64, 2*time.Millisecond), 500*time.Millisecond)
 }
@@ -208,7 +211,7 @@ func (h *hub) sweep() {
 	}
 }
 
-// round looks at the connections whose time has come. Late: the process stood still.
+// round looks at the connections that are ripe. Late: the process stood still.
 func (h *hub) round(now time.Duration, late bool) {
 	h.ready = h.ripe(now, h.ready[:0])
 	for _, c := range h.ready {
@@ -243,12 +246,13 @@ func (h *hub) plan() (wait time.Duration, wake <-chan struct{}, over bool) {
 	return h.nextLook - now, h.wake, false
 }
 
-// ripe lists the connections whose time has come.
+// ripe lists the connections whose time has come, or comes so soon that they may be asked with the others.
 func (h *hub) ripe(now time.Duration, list []*Conn) []*Conn {
+	until := now + h.early()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, c := range h.conns {
-		if c != nil && h.due[i] <= now {
+		if c != nil && h.due[i] <= until {
 			list = append(list, c)
 			h.due[i] = 1 << 62 // settle puts it in; look may put an earlier one in meanwhile
 		}

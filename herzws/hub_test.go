@@ -50,6 +50,43 @@ func TestPeerThatWasNotAskedBecauseTheProcessStoodStillHasTheWholeGrace(t *testi
 	}
 }
 
+// To wake up for each ping costs more than the ping: those that are due soon leave with the first. An end that is due soon is not early.
+func TestPingsThatAreDueSoonLeaveWithTheFirst(t *testing.T) {
+	h := &hub{
+		interval: 32 * time.Second, grace: 10 * time.Second, closeTimeout: 5 * time.Second, queueBytes: DefaultQueueBytes, counts: new(counters),
+		born: time.Now().Add(-time.Hour),
+	}
+	now := h.now()
+	for i, rest := range []time.Duration{0, 2 * time.Second, 2*time.Second + 1} {
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		go func() { _, _ = io.Copy(io.Discard, ours) }() // until Close
+		c := newPortable(h, theirs)
+		c.slot = uint32(i) //nolint:gosec // small
+		c.seen.Store(int64(now + rest - h.interval))
+		h.conns, h.due, h.open = append(h.conns, c), append(h.due, now+rest), i+1
+	}
+	h.round(now, false)
+	if n := h.counts.pings.Load(); n != 2 || h.conns[2].pinged != 0 {
+		t.Errorf("%d pings left with the first; that which is due %v later: %v", n-1, h.due[2]-now, h.conns[2].pinged != 0)
+	}
+	if h.due[0] != now+h.grace || h.due[1] != now+h.grace+2*time.Second || h.due[2] != now+2*time.Second+1 {
+		t.Errorf("they are looked at again in %v, %v and %v", h.due[0]-now, h.due[1]-now, h.due[2]-now)
+	}
+
+	last := h.conns[0]
+	end := h.due[0]
+	if h.round(end-time.Second, false); last.dead.Load() || h.due[0] != end {
+		t.Errorf("ended early: %v; it is looked at again %v before its end", last.dead.Load(), end-h.due[0])
+	}
+	if h.round(end, false); !last.dead.Load() || last.why.Cause != conn.Heartbeat {
+		t.Errorf("at its end: %v", last.why)
+	}
+	for _, c := range h.conns {
+		c.abort(&CloseError{Code: CodeAbnormal}) // so that what writes to it ends
+	}
+}
+
 func TestClosingIsNotCutAtOnceWhenTheProcessStoodStill(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer ours.Close()

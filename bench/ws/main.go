@@ -74,6 +74,7 @@ type series struct {
 	Bytes      []float64 `json:"rss_bytes_per_connection"`           // after the heap's free pages were given back
 	Loose      []float64 `json:"rss_bytes_per_connection_as_it_ran"` // before that
 	Micros     []float64 `json:"cpu_us_per_heartbeat"`
+	Yard       []float64 `json:"cpu_us_per_write_and_read"` // of any socket, just before: see yardstick
 	Beats      []float64 `json:"heartbeats"`
 	Goroutines []float64 `json:"goroutines"`
 }
@@ -87,6 +88,10 @@ func (r *report) collect(ctx context.Context, log io.Writer) error {
 	p.Start()
 	for range r.Rounds {
 		for _, i := range rand.Perm(len(list)) { //nolint:gosec // an order, and no secret
+			yard, err := yardstick()
+			if err != nil {
+				return err
+			}
 			got, err := list[i].measure(ctx, r.Connections, r.Window)
 			if err != nil {
 				return fmt.Errorf("%s: %w", list[i].name, err)
@@ -95,6 +100,7 @@ func (r *report) collect(ctx context.Context, log io.Writer) error {
 			s.Bytes = append(s.Bytes, float64(got.RSS-got.Base)/n)
 			s.Loose = append(s.Loose, float64(got.Loose-got.Base)/n)
 			s.Micros = append(s.Micros, float64(got.CPU.Nanoseconds())/1e3/float64(got.Beats))
+			s.Yard = append(s.Yard, float64(yard.Nanoseconds())/1e3)
 			s.Beats = append(s.Beats, float64(got.Beats))
 			s.Goroutines = append(s.Goroutines, float64(got.Goroutines))
 			p.Step()
@@ -123,10 +129,11 @@ func (r *report) table() string {
 		r.Rounds, r.Window)
 	record.Targets(&b, r.Verdict, "rounds")
 	b.WriteString("\n## All rows\n\n" +
-		"| server | KiB a connection | the same, free pages not given back | µs a heartbeat | heartbeats | goroutines |\n|---|--:|--:|--:|--:|--:|\n")
+		"| server | KiB a connection | the same, free pages not given back | µs a heartbeat | µs a write and a read | heartbeats | goroutines |\n" +
+		"|---|--:|--:|--:|--:|--:|--:|\n")
 	for _, s := range r.Series {
-		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.1f | %.0f | %.0f |\n", s.Subject, record.Median(s.Bytes)/1024, record.Median(s.Loose)/1024,
-			record.Median(s.Micros), record.Median(s.Beats), record.Median(s.Goroutines))
+		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.1f | %.1f | %.0f | %.0f |\n", s.Subject, record.Median(s.Bytes)/1024, record.Median(s.Loose)/1024,
+			record.Median(s.Micros), record.Median(s.Yard), record.Median(s.Beats), record.Median(s.Goroutines))
 	}
 	return b.String()
 }

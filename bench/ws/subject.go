@@ -49,7 +49,7 @@ type sample struct {
 	Goroutines       int
 }
 
-// interval is that of heartbeats: short, so that a window has many.
+// interval is that of heartbeats: short, so that a window has many. The grace is in proportion to it what it is by default.
 const interval = 2 * time.Second
 
 // stepTime bounds each step of a measurement beside the window.
@@ -120,7 +120,7 @@ func serveAs(name string, in io.Reader, out io.Writer) error {
 	}
 	ws := &herzws.Server{Config: herzws.Config{
 		Engine: s.engine, Logger: slog.New(slog.DiscardHandler), Limits: herzws.Limits{Conns: 1 << 20},
-		Heartbeat: herzws.Heartbeat{Interval: interval, Grace: stepTime},
+		Heartbeat: herzws.Heartbeat{Interval: interval, Grace: interval / 3},
 	}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

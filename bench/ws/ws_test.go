@@ -40,7 +40,7 @@ func TestShortRunWritesEveryRowAndAVerdictForEachTarget(t *testing.T) {
 		t.Errorf("%d verdicts, %d series", len(r.Verdict), len(r.Series))
 	}
 	for _, s := range r.Series {
-		if len(s.Micros) != 1 || s.Micros[0] <= 0 || s.Beats[0] < 100 || (s.Goroutines[0] > 200) != (s.Subject == "portable") {
+		if len(s.Micros) != 1 || s.Micros[0] <= 0 || s.Beats[0] < 100 || len(s.Yard) != 1 || s.Yard[0] <= 0 || (s.Goroutines[0] > 200) != (s.Subject == "portable") {
 			t.Errorf("%+v", s)
 		}
 	}
