@@ -86,6 +86,10 @@ bench-http: ## herzhttp beside net/http and other clients: cost, losses, silence
 bench-ws: ## What 9,500 idle WebSockets cost a server, in four minutes (docs/bench.md)
 	@go run ./bench/ws --out bench/results
 
+autobahn: ## herzws against the Autobahn test suite, both engines and the client (docs/websocket.md; AUTOBAHN="--cases 6.*")
+	@tools/autobahn.sh bin/autobahn
+	@cd e2e && go run ./autobahn --suite $(CURDIR)/bin/autobahn $(AUTOBAHN)
+
 mutate: ## Break pool and conn in one place at a time: a test has to fail each time (an hour; docs/mutation.md)
 	@go run ./internal/mutate -resume .mutants.json
 
@@ -117,4 +121,4 @@ $(LINT): tools/go.mod tools/go.sum
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick bench-sql bench-grpc bench-signals bench-idle bench-http bench-ws faults soak mutate tidy setup rename clean help
+.PHONY: demo test build lint vet-ports fmt generate web ci check-generated bench bench-quick bench-sql bench-grpc bench-signals bench-idle bench-http bench-ws autobahn faults soak mutate tidy setup rename clean help

@@ -73,7 +73,7 @@ func (in *inbound) next(b []byte) (e event, rest []byte, ok bool, err error) {
 	in.got += n
 	b = b[n:]
 	if in.wants() > 0 {
-		return e, b, false, nil
+		return e, b, false, in.checkMore()
 	}
 	in.framed = false
 	e, err = in.end()
@@ -186,6 +186,14 @@ func (in *inbound) end() (event, error) {
 	e := event{ws.OpCode(in.kind), in.message}
 	in.message, in.checked = nil, 0
 	return e, nil
+}
+
+// checkMore looks at what has come of a frame that is not whole, so that what is wrong is told at once.
+func (in *inbound) checkMore() error {
+	if in.header.OpCode.IsControl() || in.kind != Text {
+		return nil
+	}
+	return in.checkText(false)
 }
 
 // checkText looks at what is new of a text. A character may be split between frames, but not missing its end in the last one (RFC 6455, section 8.1).

@@ -130,6 +130,8 @@ var conformance = []struct {
 	{"8.1", "beyond the last character", []part{{op: text, payload: "\xf4\x90\x80\x80"}}, []string{"close 1007", "end"}},
 	{"8.1", "a character without its end", []part{{op: text, payload: "\xe2\x82"}}, []string{"close 1007", "end"}},
 	{"8.1", "a character without its end in the last fragment", []part{{op: text, payload: "a", more: true}, {op: more, payload: "\xe2\x82"}}, []string{"close 1007", "end"}},
+	{"8.1", "a byte that is never in UTF-8, told before the frame is whole", []part{{op: text, payload: "a\xff", length: 100}}, []string{"close 1007", "end"}},
+	{"8.1", "the same in a later fragment", []part{{op: text, payload: "a", more: true}, {op: more, payload: "\xff", length: 100}}, []string{"close 1007", "end"}},
 	{"8.1", "a bad first fragment, told before the last", []part{{op: text, payload: "\xff", more: true}}, []string{"close 1007", "end"}},
 	{"8.1", "a bad split that the second fragment shows", []part{{op: text, payload: "\xe2\x82", more: true}, {op: more, payload: "a", more: true}}, []string{"close 1007", "end"}},
 
