@@ -76,15 +76,17 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
 	began := time.Now()
+	fmt.Fprintln(log, "the suite is the server, and herzws the client")
+	client, err := s.client(ctx, log) // first: as a client the suite waits for ever when there is no such case
+	if err != nil {
+		return fmt.Errorf("the client: %w", err)
+	}
+	fmt.Fprintln(log, "the suite is the client of both engines")
 	servers, err := s.servers(ctx, log)
 	if err != nil {
 		return fmt.Errorf("the servers: %w", err)
 	}
-	client, err := s.client(ctx, log)
-	if err != nil {
-		return fmt.Errorf("the client: %w", err)
-	}
-	all := append(servers, client...)
+	all := append(client, servers...)
 	fmt.Fprint(out, table(all))
 	fmt.Fprintf(out, "\nIn %v.\n", time.Since(began).Round(time.Second))
 	return judge(all)

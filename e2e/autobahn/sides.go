@@ -107,7 +107,7 @@ func askAll(ctx context.Context, addr string) error {
 		return err
 	}
 	if count == 0 {
-		return errors.New("the suite has no case")
+		return fmt.Errorf("%w: the suite has no case that --cases names", errUsage)
 	}
 	for n := 1; n <= count; n++ {
 		if err := converse(ctx, addr, fmt.Sprintf("/runCase?case=%d&agent=%s", n, url.QueryEscape(agentName)), nil); err != nil {
