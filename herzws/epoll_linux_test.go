@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
@@ -45,5 +46,24 @@ func TestConnectionThatCannotJoinTheEpollSetLeavesItToTheOthers(t *testing.T) {
 	}
 	if err := c.Send(context.Background(), Text, []byte("on")); err != nil {
 		t.Error(err)
+	}
+}
+
+// When all workers are busy for longer than interval and grace, who waits for his turn was not read meanwhile.
+func TestConnectionWhoseTurnComesLateIsNotFoundSilent(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0]) //nolint:errcheck // a test's own
+	defer unix.Close(pair[1]) //nolint:errcheck // a test's own
+	h := &hub{interval: 30 * time.Second, grace: 10 * time.Second, counts: new(counters), born: time.Now().Add(-time.Hour)}
+	c := &Conn{hub: h, fd: int32(pair[0])} //nolint:gosec // a descriptor is small
+	c.turn.Store(turnOwned)
+	c.busy.Store(true)
+	c.seen.Store(int64(h.now() - time.Minute))
+	c.run()
+	if c.inspect(h.now()); c.dead.Load() {
+		t.Errorf("ended by %v", c.why)
 	}
 }

@@ -230,6 +230,8 @@ func (c *Conn) run() {
 	}
 	if e := c.takeReady(); e.op != 0 {
 		c.deliver(e)
+	} else {
+		c.seen.Store(int64(c.hub.now())) // it was not read while it waited for its turn
 	}
 	c.busy.Store(false)
 	if c.side != nil {
