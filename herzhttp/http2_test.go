@@ -44,6 +44,63 @@ func TestStreamThatWasRefusedIsSentAgainAndTheOneThatWasNotIsNot(t *testing.T) {
 	}
 }
 
+// A server that refuses streams has too much to do: what comes again at once makes it worse. The first time it may be but a limit that has become lower.
+func TestStreamThatIsRefusedAgainAndAgainIsSentWithPauses(t *testing.T) {
+	var at []time.Time // of the goroutine of the only connection
+	url, cfg := rawServer(t, func(p *peer, f frame) {
+		if f.kind != frameHeaders {
+			return
+		}
+		if at = append(at, time.Now()); len(at) < 4 {
+			p.send(reset(f.stream, refusedStream))
+		} else {
+			p.send(answer200(f.stream))
+		}
+	})
+	if err := post(t, newTransport(t, cfg), url, "x"); err != nil || len(at) != 4 {
+		t.Fatalf("%v after %d tries", err, len(at))
+	}
+	if second, third := at[2].Sub(at[1]), at[3].Sub(at[2]); second < 50*time.Millisecond || third < 100*time.Millisecond {
+		t.Errorf("the pauses before the second and the third repetition: %v, %v", second, third)
+	}
+}
+
+// hangUp ends a caller's context when the second try of his request has failed.
+type hangUp struct {
+	dialed
+	cancel context.CancelFunc
+}
+
+func (h *hangUp) Tried(x herzhttp.Try) {
+	h.dialed.Tried(x)
+	if _, tries := h.all(); len(tries) == 2 {
+		h.cancel()
+	}
+}
+
+func TestPauseBeforeARefusedStreamIsSentAgainEndsWithTheContext(t *testing.T) {
+	var seen atomic.Int64
+	url, cfg := rawServer(t, func(p *peer, f frame) {
+		if f.kind == frameHeaders {
+			seen.Add(1)
+			p.send(reset(f.stream, refusedStream))
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	cfg.Watch = &hangUp{cancel: cancel}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := newTransport(t, cfg).RoundTrip(req)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	if !errors.Is(err, context.Canceled) || !guard.SafeToRetry(err) || seen.Load() != 2 {
+		t.Errorf("%v after %d tries", err, seen.Load())
+	}
+}
+
 func TestStreamAboveGoAwayIsSentAgainAndTheOneBelowIsNot(t *testing.T) {
 	for name, c := range map[string]struct {
 		last    uint32

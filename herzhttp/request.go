@@ -31,6 +31,8 @@ type request struct {
 	misses int  // of these, the connection took no request any more
 	maybe  bool // one of these that failed may have been executed
 
+	refusals int // how often the server refused the stream
+
 	// Of the newest try.
 	link   *link // nil: there was no connection
 	fate   fate  // if it failed

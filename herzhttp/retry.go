@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"herz.example/herz/conn"
 	"herz.example/herz/guard"
@@ -124,6 +126,27 @@ func (r *request) repeatable() bool {
 	}
 }
 
+// refusedPause is the longest pause before a stream that was refused a second time is sent again; before the next one it is twice that.
+const refusedPause = 100 * time.Millisecond
+
+// pause waits before a stream is sent again that the server refused, because that is what a server does which has too much to do. The first time there is none:
+// its limit of streams may have become lower while the request was under way. The end of the caller's context ends it, which the next try tells.
+func (r *request) pause(err error) {
+	if !isRefusedStream(err) {
+		return
+	}
+	if r.refusals++; r.refusals == 1 {
+		return
+	}
+	longest := refusedPause << (r.refusals - 2)
+	timer := time.NewTimer(longest/2 + rand.N(longest/2)) //nolint:gosec // a pause, and no secret
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.req.Context().Done():
+	}
+}
+
 // spent reports whether the request has been sent as often as it may.
 func (r *request) spent() bool { return r.tries-r.misses >= triesMost || r.misses >= missesMost }
 
@@ -235,11 +258,15 @@ func takesNoMore(err error) bool {
 	return slices.ContainsFunc(goodbyeTexts, func(known string) bool { return strings.Contains(text, known) })
 }
 
+func isRefusedStream(err error) bool {
+	var s http2StreamError
+	return errors.As(err, &s) && s.Code == refusedStream
+}
+
 // notProcessed reports whether err proves that an HTTP/2 server has not processed the request.
 func notProcessed(err error) bool {
-	var s http2StreamError
-	if errors.As(err, &s) {
-		return s.Code == refusedStream
+	if streamEnded(err) {
+		return isRefusedStream(err)
 	}
 	return takesNoMore(err) || strings.Contains(err.Error(), neverMadeText)
 }

@@ -100,9 +100,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil {
 			return resp, nil
 		}
-		if err = r.again(err); err != nil {
-			return nil, err
+		if final := r.again(err); final != nil {
+			return nil, final
 		}
+		r.pause(err)
 	}
 }
 
