@@ -305,8 +305,8 @@ func (c *Conn) closeLocked(code Code, reason string, cause conn.Cause) {
 	c.roomLocked()
 }
 
-// control sends a ping or pong, unless the connection is closing, or so much waits already that the peer would not see it in time. Where more
-// than a little waits, a pong takes the place of the one before it.
+// control sends a ping or pong, unless the connection is closing. It waits behind the messages there are, however great: a peer that reads them is alive,
+// and has to be asked and answered when it comes so far. Where more than a little waits, it takes the place of the one of its kind before it.
 func (c *Conn) control(op ws.OpCode, payload []byte) {
 	c.mu.Lock()
 	c.controlLocked(op, payload)
@@ -328,12 +328,12 @@ func (c *Conn) ping(seen int64) {
 }
 
 func (c *Conn) controlLocked(op ws.OpCode, payload []byte) {
-	if c.sent || c.dead.Load() || c.queue.size() > c.hub.queueBytes+4096 {
+	if c.sent || c.dead.Load() {
 		return
 	}
 	p := buffers.Get().(*[]byte)
 	*p = appendFrame(*p, op, payload, c.hub.client)
-	if op != ws.OpPong || !c.replacePongLocked(*p) {
+	if !c.replaceLocked(op, *p) {
 		c.writeLocked(*p)
 	}
 	*p = (*p)[:0]

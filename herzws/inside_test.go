@@ -160,3 +160,69 @@ func TestEmptyMessagesThatWaitCostWhatQueueBytesSays(t *testing.T) {
 		})
 	}
 }
+
+// onEachEngine runs a test with each engine.
+func onEachEngine(t *testing.T, f func(t *testing.T, e Engine)) {
+	for name, e := range map[string]Engine{"portable": Portable, "epoll": Epoll} {
+		t.Run(name, func(t *testing.T) { f(t, e) })
+	}
+}
+
+// control reads frames until one of that kind comes, and gives its payload.
+func control(t *testing.T, br *bufio.Reader, op ws.OpCode) string {
+	t.Helper()
+	for {
+		h, err := ws.ReadHeader(br)
+		payload := make([]byte, h.Length)
+		if err == nil {
+			_, err = io.ReadFull(br, payload)
+		}
+		if err != nil {
+			t.Fatalf("no %v came: %v", op, err)
+		}
+		if h.OpCode == op {
+			return string(payload)
+		}
+	}
+}
+
+func TestPingIsAnsweredThoughAGreatMessageWaits(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e Engine) {
+		const pings = 1000
+		c, nc, br := narrowPair(t, Config{Engine: e})
+		if err := c.Send(t.Context(), Binary, make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		_, before := waiting(c)
+		var many []byte
+		for range pings {
+			many = append(many, ws.MustCompileFrame(ws.MaskFrame(ws.NewPingFrame([]byte("well?"))))...)
+		}
+		many = append(many, ws.MustCompileFrame(ws.MaskFrame(ws.NewPingFrame([]byte("last"))))...)
+		if _, err := nc.Write(append(many, ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte("read"))))...)); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "all is read", func() bool { return c.hub.counts.received.Load() == 1 })
+		if _, bytes := waiting(c); before <= DefaultQueueBytes || bytes > before+8<<10 {
+			t.Errorf("%d bytes wait, after %d of the message", bytes, before)
+		}
+		for control(t, br, ws.OpPong) != "last" { // others may have found their place before it
+		}
+	})
+}
+
+func TestPeerIsAskedThoughAGreatMessageWaits(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e Engine) {
+		c, _, br := narrowPair(t, Config{Engine: e})
+		if err := c.Send(t.Context(), Binary, make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		for seen := range int64(1000) {
+			c.ping(seen)
+		}
+		if frames, bytes := waiting(c); frames > 10 || bytes <= DefaultQueueBytes {
+			t.Errorf("%d frames with %d bytes wait", frames, bytes)
+		}
+		control(t, br, ws.OpPing)
+	})
+}

@@ -97,24 +97,29 @@ func (c *Conn) writeLocked(frame []byte) {
 	}
 }
 
-// fewPongs is how many bytes may wait before a pong takes the place of another.
-const fewPongs = 4 << 10
+// fewControls is how many bytes may wait before a ping or pong takes the place of another.
+const fewControls = 4 << 10
 
-// replacePongLocked has a pong take the place of the one that waits last, when more than a little waits: of many pings the newest has to be answered only
-// (RFC 6455, section 5.5.3), and a peer that asks and does not read must not fill its queue. False: the pong is to wait behind the others.
-func (c *Conn) replacePongLocked(frame []byte) bool {
+// replaceLocked has a ping or pong take the place of one of its kind that waits behind all messages, when more than a little waits: of many pings the newest
+// has to be answered only (RFC 6455, section 5.5.3), and a peer that asks and does not read must not fill its queue. Past QueueBytes no message is added, so
+// that one of each kind is all that waits there beyond it. False: the frame is to wait behind the others.
+func (c *Conn) replaceLocked(op ws.OpCode, frame []byte) bool {
 	q := c.queue
-	if q.size() < fewPongs || len(q.frames) == 0 || len(q.frames) == 1 && q.begun {
+	if q.size() < fewControls {
 		return false
 	}
-	last := len(q.frames) - 1
-	f := q.frames[last]
-	if ws.OpCode(f[0]&0x0f) != ws.OpPong {
-		return false
+	for i := len(q.frames) - 1; i > 0 || i == 0 && !q.begun; i-- {
+		f := q.frames[i]
+		switch other := ws.OpCode(f[0] & 0x0f); {
+		case other == op:
+			q.bytes += len(frame) - len(f)
+			q.frames[i] = append(f[:0], frame...)
+			return true
+		case !other.IsControl():
+			return false
+		}
 	}
-	q.bytes += len(frame) - len(f)
-	q.frames[last] = append(f[:0], frame...)
-	return true
+	return false
 }
 
 // writable writes what waits, where a socket that does not block can take more.
