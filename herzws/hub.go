@@ -198,7 +198,9 @@ func (h *hub) sweep() {
 		select {
 		case <-timer.C:
 		case <-wake:
-			continue
+			if h.now() < meant { // else it is time anyway, and a process that stood still is not to be taken for one that did not
+				continue
+			}
 		}
 		now := h.now()
 		// When this goroutine comes late by so much, the process stood still, and answers wait in the kernel that nobody has read.

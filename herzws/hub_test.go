@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unique"
 
@@ -168,4 +169,35 @@ func TestConnectionIsFoundByItsNameWithoutARace(t *testing.T) {
 		})
 		hands.Wait()
 	}
+}
+
+// standStill moves the clock of a hub whose sweep waits, as if the process had stood still, and wakes the sweep.
+func standStill(h *hub, d time.Duration) {
+	synctest.Wait()
+	h.born = h.born.Add(-d)
+	h.nudge()
+}
+
+// When the process goes on, its first deed may be one that wakes the sweep: Shutdown, for the SIGTERM that came meanwhile.
+func TestPeerIsNotCutWhenTheSweepIsWokenAfterTheProcessStoodStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		h := &hub{
+			interval: 30 * time.Second, grace: 10 * time.Second, closeTimeout: 5 * time.Second, queueBytes: DefaultQueueBytes, counts: new(counters),
+			born: time.Now().Add(-time.Hour),
+		}
+		c := newPortable(h, theirs)
+		h.add(c)
+		standStill(h, time.Minute)
+		if f, err := ws.ReadHeader(bufio.NewReader(ours)); err != nil || f.OpCode != ws.OpPing {
+			t.Errorf("%+v, %v", f, err)
+		}
+		time.Sleep(h.grace - time.Second)
+		if c.dead.Load() {
+			t.Errorf("ended: %v", c.why)
+		}
+		c.abort(&CloseError{Code: CodeAbnormal})
+		h.remove(c)
+	})
 }
