@@ -206,10 +206,6 @@ func (h *hub) sweep() {
 		// When this goroutine comes late by so much, the process stood still, and answers wait in the kernel that nobody has read.
 		late := now-meant > h.grace/2
 		h.round(now, late)
-		if h.also != nil && now >= h.alsoAt {
-			h.also(now)
-			h.alsoAt = now + h.alsoEvery
-		}
 	}
 }
 
@@ -220,6 +216,14 @@ func (h *hub) round(now time.Duration, late bool) {
 		h.settle(c, c.look(now, late))
 	}
 	clear(h.ready)
+	switch {
+	case h.also == nil:
+	case late: // nobody was heard by HTTP either: who is kept alive so has his whole time anew
+		h.alsoAt = now + h.interval + h.grace
+	case now >= h.alsoAt:
+		h.also(now)
+		h.alsoAt = now + h.alsoEvery
+	}
 }
 
 // plan says how long to wait. Over: nobody is left, and the sweep has ended.

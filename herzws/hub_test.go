@@ -3,6 +3,7 @@ package herzws
 import (
 	"bufio"
 	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"sync"
@@ -199,5 +200,27 @@ func TestPeerIsNotCutWhenTheSweepIsWokenAfterTheProcessStoodStill(t *testing.T) 
 		}
 		c.abort(&CloseError{Code: CodeAbnormal})
 		h.remove(c)
+	})
+}
+
+func TestLegacyDevicesDoNotExpireBecauseTheProcessStoodStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{Config: Config{Logger: slog.New(slog.DiscardHandler)}}
+		s.start()
+		if !s.beat("meter-1", "", "10.0.0.1:1") {
+			t.Fatal("it is not taken")
+		}
+		own, _ := s.devices.Find("meter-1")
+		own.Update(func(d device) device { d.seen = d.seen.Add(-time.Minute); return d })
+		standStill(s.hub, time.Minute)
+		known := func() bool { synctest.Wait(); return s.legacy.Load() == 1 }
+		time.Sleep(DefaultInterval + DefaultGrace - time.Second)
+		if !known() {
+			t.Error("it expired before it had its whole time again")
+		}
+		time.Sleep(DefaultInterval)
+		if known() {
+			t.Error("it never expires")
+		}
 	})
 }
