@@ -227,7 +227,7 @@ func asksBack(err error) bool {
 // serve is in charge of one WebSocket until it has ended.
 func (c *Client) serve(ctx context.Context, at *attempt) error {
 	c.counts.connects.Add(1)
-	c.move(V2, at.c, nil)
+	c.move(V2, at, nil)
 	stop := context.AfterFunc(ctx, func() { at.c.Close(CodeNormal, "") })
 	defer stop()
 	why := <-at.ended // bounded by the heartbeat, and after Close by CloseTimeout
@@ -242,9 +242,16 @@ func (c *Client) serve(ctx context.Context, at *attempt) error {
 }
 
 // move makes the next state and tells it.
-func (c *Client) move(mode Mode, now *Conn, err error) {
-	before := c.now.Swap(&state{mode: mode, c: now, changed: make(chan struct{})})
+func (c *Client) move(mode Mode, now *attempt, err error) {
+	next := &state{mode: mode, changed: make(chan struct{})}
+	if now != nil {
+		next.c = now.c
+	}
+	before := c.now.Swap(next)
 	close(before.changed)
+	if now != nil {
+		now.c.begin(now.early) // not sooner: what OnMessage sends goes by this state, and not by the one before
+	}
 	if c.cfg.OnState != nil {
 		c.cfg.OnState(mode, err)
 	}

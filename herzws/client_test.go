@@ -410,3 +410,60 @@ func legacyForAll() *herzws.Switch {
 	sw.SetEnableLegacyKeepAlive(true)
 	return sw
 }
+
+// overPipes is a server whose connections are pipes, and how a client dials it.
+func overPipes(t *testing.T, s *herzws.Server) func(context.Context, string, string) (net.Conn, error) {
+	l := newPipes()
+	web := &http.Server{Handler: s} //nolint:gosec // a test
+	go func() { _ = web.Serve(l) }()
+	t.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		_ = web.Close()
+	})
+	return func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		l.accept <- theirs
+		return ours, nil
+	}
+}
+
+// lingering is a connection whose Close takes a second.
+type lingering struct{ net.Conn }
+
+func (l lingering) Close() error {
+	time.Sleep(time.Second)
+	return l.Conn.Close()
+}
+
+func TestOnMessageOfTheFirstMessageAfterLegacyModeMaySend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &herzws.Server{Config: herzws.Config{
+			Logger: quiet(), Spread: -1, OnOpen: func(c *herzws.Conn) { _ = c.Send(context.Background(), herzws.Text, []byte("who are you?")) },
+		}}
+		s.Switch().SetEnableLegacyKeepAlive(true)
+		dial := overPipes(t, s)
+		made, sent := make(chan *herzws.Client, 1), make(chan error, 1)
+		c, err := herzws.Dial(context.Background(), herzws.ClientConfig{
+			URL: "ws://pipe/ws", Logger: quiet(),
+			NetDial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				nc, err := dial(ctx, network, addr)
+				return lingering{nc}, err // that of the heartbeats is closed while the WebSocket is there
+			},
+			OnMessage: func(kind herzws.Kind, _ []byte) { sent <- (<-made).Send(context.Background(), kind, []byte("me")) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made <- c
+		time.Sleep(time.Second)
+		s.Switch().SetEnableLegacyKeepAlive(false)
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+		if err := c.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}

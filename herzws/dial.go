@@ -16,7 +16,8 @@ import (
 
 // attempt is what came of one request for a WebSocket.
 type attempt struct {
-	c     *Conn // nil: the server has us in legacy mode
+	c     *Conn  // nil: the server has us in legacy mode
+	early []byte // what was read of it already
 	hub   *hub
 	ended chan *CloseError
 	every time.Duration // of legacy mode
@@ -43,9 +44,9 @@ func (c *Client) connect(ctx context.Context) (*attempt, error) {
 	}
 	h, ended := c.newHub()
 	k := newPortable(h, nc)
+	k.busy.Store(true) // it is not read before the client has moved to it
 	h.add(k)
-	go k.read(leftover(early))
-	return &attempt{c: k, hub: h, ended: ended}, nil
+	return &attempt{c: k, early: leftover(early), hub: h, ended: ended}, nil
 }
 
 // refused is the answer of a server that does not upgrade: the legacy mode, or an error.
