@@ -46,7 +46,7 @@ type ClientConfig struct {
 	// OnMessage is called for each message, one after the other. The payload is the callback's to keep. Nil: messages are dropped.
 	OnMessage func(kind Kind, payload []byte)
 	// OnState is called after each change, one after the other: V2 or Legacy when the server has taken us in that mode, 0 with the reason when it is
-	// lost. Nil: nobody is told.
+	// lost. The next change waits for it: a Send in it waits in vain while there is no connection, so that with 0 it is not to send. Nil: nobody is told.
 	OnState func(mode Mode, err error)
 
 	// Heartbeat is that of WebSockets, our side of it. In legacy mode the server says how often.
@@ -108,11 +108,12 @@ type Client struct {
 	totals counters // of all its WebSockets
 }
 
-// state is where the client is. It never changes; the next one closes changed.
+// state is where the client is. It never changes, but for told; the next one closes changed.
 type state struct {
 	mode    Mode
 	c       *Conn // of V2
 	changed chan struct{}
+	told    atomic.Bool // OnState has returned
 }
 
 type clientCounters struct{ connects, legacy, heartbeats, lost atomic.Uint64 }
@@ -244,6 +245,7 @@ func (c *Client) serve(ctx context.Context, at *attempt) error {
 // move makes the next state and tells it.
 func (c *Client) move(mode Mode, now *attempt, err error) {
 	next := &state{mode: mode, changed: make(chan struct{})}
+	next.told.Store(c.cfg.OnState == nil)
 	if now != nil {
 		next.c = now.c
 	}
@@ -254,6 +256,7 @@ func (c *Client) move(mode Mode, now *attempt, err error) {
 	}
 	if c.cfg.OnState != nil {
 		c.cfg.OnState(mode, err)
+		next.told.Store(true)
 	}
 }
 
@@ -268,9 +271,9 @@ func (c *Client) Stats() ClientStats {
 	}
 }
 
-// Send sends a message; see [Conn.Send]. While there is no connection it waits for the next one, until ctx ends; but while OnMessage runs, whose connection
-// has ended, the error is ErrClosed: the next one is made when it has returned. In legacy mode the error is ErrLegacy. A message that was accepted is
-// written before our Close frame when the server drains the connection; when the connection breaks, it may be lost.
+// Send sends a message; see [Conn.Send]. While there is no connection it waits for the next one, until ctx ends; but while OnMessage runs, or OnState with V2,
+// whose connection has ended, the error is ErrClosed: the next one is made when it has returned. In legacy mode the error is ErrLegacy. A message that was
+// accepted is written before our Close frame when the server drains the connection; when the connection breaks, it may be lost.
 func (c *Client) Send(ctx context.Context, kind Kind, payload []byte) error {
 	for {
 		at := c.now.Load()
@@ -278,8 +281,8 @@ func (c *Client) Send(ctx context.Context, kind Kind, payload []byte) error {
 		case at.mode == Legacy:
 			return ErrLegacy
 		case at.c != nil:
-			// While a callback runs its connection is not replaced, and it may be the callback that sends.
-			if err := at.c.Send(ctx, kind, payload); !errors.Is(err, ErrClosed) || at.c.busy.Load() {
+			// While a callback runs its connection is not replaced, and it may be the callback that sends; so with OnState.
+			if err := at.c.Send(ctx, kind, payload); !errors.Is(err, ErrClosed) || at.c.busy.Load() || !at.told.Load() {
 				return err
 			}
 		}

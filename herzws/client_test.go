@@ -467,3 +467,38 @@ func TestOnMessageOfTheFirstMessageAfterLegacyModeMaySend(t *testing.T) {
 		}
 	})
 }
+
+func TestSendFromOnStateDoesNotWaitForAConnectionThatWaitsForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &herzws.Server{Config: herzws.Config{
+			Logger: quiet(), Spread: -1, OnOpen: func(c *herzws.Conn) { c.Close(herzws.CodeTryAgainLater, "full") },
+		}}
+		made, sent := make(chan *herzws.Client, 1), make(chan error, 1)
+		c, err := herzws.Dial(context.Background(), herzws.ClientConfig{
+			URL: "ws://pipe/ws", Logger: quiet(), NetDial: overPipes(t, s),
+			OnState: func(mode herzws.Mode, _ error) {
+				if mode != herzws.V2 {
+					return
+				}
+				select {
+				case c := <-made: // once
+					time.Sleep(time.Second) // its connection ends
+					ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+					defer cancel()
+					sent <- c.Send(ctx, herzws.Text, []byte("hello"))
+				default:
+				}
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made <- c
+		if err := <-sent; !errors.Is(err, herzws.ErrClosed) {
+			t.Error(err)
+		}
+		if err := c.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
