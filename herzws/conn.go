@@ -504,10 +504,11 @@ func (c *Conn) endBy(l leaving) time.Duration {
 // it moves only later.
 func (c *Conn) listen(now time.Duration, pinged int64) time.Duration {
 	h := c.hub
+	busy := c.busy.Load() // before seen, which is written before the callback is over
 	seen := c.seen.Load()
 	last := time.Duration(seen)
 	switch {
-	case c.busy.Load(): // not read: what the peer said waits in the kernel
+	case busy: // not read: what the peer said waits in the kernel
 		return now + h.grace
 	case now >= last+h.interval+h.grace:
 		h.counts.timeouts.Add(1)

@@ -224,3 +224,25 @@ func TestLegacyDevicesDoNotExpireBecauseTheProcessStoodStill(t *testing.T) {
 		}
 	})
 }
+
+// The sweep looks at a connection at the very moment at which its callback returns.
+func TestPeerIsNotFoundSilentWhenItsCallbackReturns(t *testing.T) {
+	h := &hub{
+		interval: 30 * time.Second, grace: 10 * time.Second, closeTimeout: 5 * time.Second, queueBytes: DefaultQueueBytes, counts: new(counters),
+		born: time.Now().Add(-time.Hour), onMessage: func(*Conn, Kind, []byte) {},
+	}
+	now := h.now()
+	for n := range 200_000 {
+		c := &Conn{hub: h, fd: -1}
+		c.turn.Store(turnOwned) // so that nobody is asked to end it
+		c.seen.Store(int64(now - time.Minute))
+		c.busy.Store(true)
+		var hands sync.WaitGroup
+		hands.Go(func() { c.deliver(event{op: ws.OpText}) })
+		c.listen(now, 0)
+		hands.Wait()
+		if c.dead.Load() {
+			t.Fatalf("connection %d: %v", n, c.why)
+		}
+	}
+}
