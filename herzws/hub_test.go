@@ -2,6 +2,7 @@ package herzws
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -245,4 +246,26 @@ func TestPeerIsNotFoundSilentWhenItsCallbackReturns(t *testing.T) {
 			t.Fatalf("connection %d: %v", n, c.why)
 		}
 	}
+}
+
+// Others find a connection by the name of its device a little before it has its place in the table, and may close it.
+func TestConnectionThatIsClosedBeforeItHasItsPlaceIsCutInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{Config: Config{Logger: slog.New(slog.DiscardHandler)}}
+		s.start()
+		ours, theirs := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, ours); _ = ours.Close() }() // who does not answer
+		c := newPortable(s.hub, theirs)
+		c.Close(CodeNormal, "")
+		synctest.Wait() // the Close frame is written
+		s.taken.Add(1)
+		s.open(c, asker{device: "meter-1", class: "/ws"}, nil)
+		time.Sleep(DefaultCloseTimeout + time.Second)
+		if n := s.hub.len(); n != 0 {
+			t.Error("it is still there")
+		}
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 }

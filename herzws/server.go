@@ -322,6 +322,7 @@ func (s *Server) open(c *Conn, from asker, early []byte) {
 	s.register(c, from.device)
 	c.busy.Store(true) // it is not read before OnOpen has returned
 	s.hub.add(c)       // from here on others see it: what is not atomic or under its lock is not written any more
+	c.after()          // who found it by its name before that, and closed it, could not have it looked at
 	whole := false
 	defer func() {
 		if !whole { // OnOpen panics, which net/http tells, and goes on
