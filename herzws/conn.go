@@ -369,6 +369,9 @@ func (c *Conn) abort(why *CloseError) {
 	c.dead.Store(true)
 	c.roomLocked()
 	c.mu.Unlock()
+	if c.side != nil {
+		c.side.cut()
+	}
 	c.after()
 }
 

@@ -3,6 +3,7 @@ package herzws
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -224,5 +226,29 @@ func TestPeerIsAskedThoughAGreatMessageWaits(t *testing.T) {
 			t.Errorf("%d frames with %d bytes wait", frames, bytes)
 		}
 		control(t, br, ws.OpPing)
+	})
+}
+
+// The sweep cuts, and has others to look after.
+func TestCuttingATLSConnectionDoesNotWaitForItsPeer(t *testing.T) {
+	web := httptest.NewTLSServer(nil)
+	certificates := web.TLS.Certificates
+	web.Close()
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		over := tls.Server(theirs, &tls.Config{Certificates: certificates, SessionTicketsDisabled: true}) //nolint:gosec // a test
+		peer := tls.Client(ours, &tls.Config{InsecureSkipVerify: true})                                   //nolint:gosec // a test
+		go func() { _ = over.Handshake() }()
+		if err := peer.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // both are done, and the peer reads nothing
+		h := &hub{counts: new(counters), queueBytes: DefaultQueueBytes, born: time.Now()}
+		began := time.Now()
+		newPortable(h, over).abort(&CloseError{Code: CodeAbnormal})
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %v", took)
+		}
 	})
 }
