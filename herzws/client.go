@@ -58,9 +58,9 @@ type ClientConfig struct {
 	// DialTimeout bounds a dial with its handshake, and a heartbeat in legacy mode. 0: 10 s.
 	DialTimeout time.Duration
 	// Backoff is the greatest pause before the first attempt to connect again; each further one may be twice as long, up to BackoffMax. Pauses are drawn
-	// between 0 and that, so that many clients do not come at once. A pause that the server asks for (Retry-After) is kept. Pauses begin anew after a
-	// heartbeat in legacy mode, a WebSocket that lasted for the shorter of Heartbeat.Interval and BackoffMax, or one that the server drained (1001, 1012). 0:
-	// 200 ms and 30 s.
+	// between 0 and that, so that many clients do not come at once. A pause that the server asks for (Retry-After) is kept, up to BackoffMax. Pauses begin
+	// anew after a heartbeat in legacy mode, a WebSocket that lasted for the shorter of Heartbeat.Interval and BackoffMax, or one that the server drained
+	// (1001, 1012). 0: 200 ms and 30 s.
 	Backoff, BackoffMax time.Duration
 	// ProbeEvery is how often a client in legacy mode asks for a WebSocket again, beside when a heartbeat is not answered as one. 0: 5 min. Negative: never.
 	ProbeEvery time.Duration

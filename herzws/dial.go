@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -85,12 +86,16 @@ func legacyAnswer(r *http.Response) (every time.Duration, ok bool) {
 	return min(max(every, leastEvery), mostEvery), every > 0
 }
 
+// retryAfter is the pause that an answer asks for, in seconds or by a date (RFC 9110, section 10.2.3). 0: it asks for none.
 func retryAfter(r *http.Response) time.Duration {
-	seconds, err := strconv.Atoi(r.Header.Get("Retry-After"))
-	if err != nil || seconds < 0 {
-		return 0
+	text := r.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return time.Duration(min(max(seconds, 0), int64(math.MaxInt64/time.Second))) * time.Second
 	}
-	return time.Duration(seconds) * time.Second
+	if at, err := http.ParseTime(text); err == nil {
+		return max(time.Until(at), 0)
+	}
+	return 0
 }
 
 // header is what is sent with each request.

@@ -252,3 +252,19 @@ func TestCuttingATLSConnectionDoesNotWaitForItsPeer(t *testing.T) {
 		}
 	})
 }
+
+func TestPauseThatAServerAsksForByADateIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for text, want := range map[string]time.Duration{
+			"7": 7 * time.Second, "": 0, "-1": 0, "soon": 0,
+			time.Now().Add(9 * time.Second).UTC().Format(http.TimeFormat):  9 * time.Second,
+			time.Now().Add(-9 * time.Second).UTC().Format(http.TimeFormat): 0,
+			"99999999999999": 9_223_372_036 * time.Second, // the longest there is
+		} {
+			r := &http.Response{Header: http.Header{"Retry-After": {text}}}
+			if got := retryAfter(r); got != want {
+				t.Errorf("%q asks for a pause of %v", text, got)
+			}
+		}
+	})
+}
