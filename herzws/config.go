@@ -147,8 +147,8 @@ type Config struct {
 	Engine Engine
 	// MaxMessage is the greatest message that is taken, in bytes, fragments added up; a greater one ends the connection with close code 1009. 0: 1 MiB.
 	MaxMessage int
-	// QueueBytes is how much may wait for a peer that reads slowly; each message counts 48 bytes more than it has. 0: 256 KiB. One message may always wait,
-	// however great.
+	// QueueBytes is how much may wait for a peer that reads slowly; each message counts 48 bytes more than it has. 0: 256 KiB. One message may wait,
+	// however great, behind no more than half of that.
 	QueueBytes int
 	// Slow is what happens past that. 0: SlowClose.
 	Slow Slow

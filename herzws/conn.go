@@ -233,7 +233,11 @@ func (c *Conn) offer(frame []byte) (room <-chan struct{}, err error) {
 		c.mu.Unlock()
 		return nil, ErrClosed
 	}
-	if size := c.queue.size(); size > 0 && size+len(frame) > c.hub.queueBytes {
+	need := len(frame)
+	if need > c.hub.queueBytes { // one such message may wait, however great, behind half of what may wait otherwise
+		need = c.hub.queueBytes / 2
+	}
+	if size := c.queue.size(); size > 0 && size+need > c.hub.queueBytes {
 		switch c.hub.slow {
 		case SlowWait:
 			if c.queue.room == nil {
@@ -243,7 +247,7 @@ func (c *Conn) offer(frame []byte) (room <-chan struct{}, err error) {
 			c.mu.Unlock()
 			return room, nil
 		case SlowDropOldest:
-			if !c.dropLocked(len(frame)) {
+			if !c.dropLocked(need) {
 				c.hub.counts.dropped.Add(1)
 				c.mu.Unlock()
 				return nil, ErrSlow

@@ -268,3 +268,38 @@ func TestPauseThatAServerAsksForByADateIsKept(t *testing.T) {
 		}
 	})
 }
+
+// Over TLS and for a client all that is sent waits for a moment, and is not slow for that.
+func TestGreatMessageMayWaitBehindASmallOne(t *testing.T) {
+	for name, slow := range map[string]Slow{"close": SlowClose, "drop": SlowDropOldest} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := net.Pipe()
+				defer ours.Close()
+				h := &hub{counts: new(counters), queueBytes: DefaultQueueBytes, slow: slow, born: time.Now()}
+				c := newPortable(h, theirs)
+				for _, n := range []int{5, 1 << 20} {
+					if err := c.Send(t.Context(), Binary, make([]byte, n)); err != nil {
+						t.Fatalf("%d bytes: %v", n, err)
+					}
+					synctest.Wait() // it is being written
+				}
+				for _, n := range []int64{5, 1 << 20} {
+					head, err := ws.ReadHeader(ours)
+					if err != nil || head.Length != n {
+						t.Fatalf("%d bytes: %+v, %v", n, head, err)
+					}
+					if n > 5 { // it has begun to leave
+						if err := c.Send(t.Context(), Binary, make([]byte, 1<<20)); !errors.Is(err, ErrSlow) {
+							t.Errorf("a second one: %v", err)
+						}
+					}
+					if _, err = io.CopyN(io.Discard, ours, n); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c.abort(&CloseError{Code: CodeAbnormal})
+			})
+		})
+	}
+}
