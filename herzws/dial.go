@@ -77,11 +77,11 @@ func legacyAnswer(r *http.Response) (every time.Duration, ok bool) {
 	text := r.Header.Get(HeaderInterval)
 	every, err := time.ParseDuration(text)
 	if err != nil {
-		seconds, nerr := strconv.Atoi(text) // other servers may write the number alone
+		seconds, nerr := strconv.ParseInt(text, 10, 64) // other servers may write the number alone
 		if nerr != nil {
 			return 0, false
 		}
-		every = time.Duration(seconds) * time.Second
+		every = time.Duration(min(max(seconds, 0), int64(mostEvery/time.Second))) * time.Second
 	}
 	return min(max(every, leastEvery), mostEvery), every > 0
 }

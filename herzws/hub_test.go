@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"runtime"
 	"sync"
 	"testing"
@@ -268,4 +269,16 @@ func TestConnectionThatIsClosedBeforeItHasItsPlaceIsCutInTime(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestIntervalThatAServerAsksForIsKeptWithinItsBounds(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"30s": 30 * time.Second, "30": 30 * time.Second, "9223372037": mostEvery, "36893488147": mostEvery, "9223372036854775807": mostEvery, "1ns": leastEvery,
+		"0": 0, "-1": 0, "-9223372037": 0, "-9223372036854775808": 0, "99999999999999999999": 0, "soon": 0, "": 0,
+	} {
+		every, ok := legacyAnswer(&http.Response{StatusCode: http.StatusOK, Header: http.Header{HeaderInterval: {text}}})
+		if ok != (want > 0) || ok && every != want {
+			t.Errorf("%q is taken as %v, %v", text, every, ok)
+		}
+	}
 }
