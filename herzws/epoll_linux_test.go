@@ -55,8 +55,8 @@ func TestConnectionWhoseTurnComesLateIsNotFoundSilent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(pair[0]) //nolint:errcheck // a test's own
-	defer unix.Close(pair[1]) //nolint:errcheck // a test's own
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
 	h := &hub{interval: 30 * time.Second, grace: 10 * time.Second, counts: new(counters), born: time.Now().Add(-time.Hour)}
 	c := &Conn{hub: h, fd: int32(pair[0])} //nolint:gosec // a descriptor is small
 	c.turn.Store(turnOwned)
