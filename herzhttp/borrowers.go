@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"herz.example/herz/conn"
 	"herz.example/herz/pool"
 )
 
@@ -84,9 +83,9 @@ func (o *borrowersOf) Returned(_ pool.Loan, memo any) {
 // Refused is of no interest.
 func (o *borrowersOf) Refused(context.Context, time.Duration, error) {}
 
-// Observe forgets a lost loan: nobody returns it.
+// Observe forgets a lost loan: nobody returns it. As what its connection is counted says less: the peer may have ended it before.
 func (o *borrowersOf) Observe(e pool.Event) {
-	if e.Kind != pool.ConnectionClosed || e.Cause != conn.Leaked {
+	if e.Kind != pool.Leaked || e.Held {
 		return
 	}
 	o.all.loans.Range(func(key, _ any) bool {

@@ -218,6 +218,27 @@ func TestLostLoanIsForgotten(t *testing.T) {
 	})
 }
 
+func TestLoanThatIsLostAfterItsPeerHasLeftIsForgotten(t *testing.T) {
+	s, cfg := newSite(t, "http/1.1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	who := &herzhttp.Borrowers{TraceID: func(context.Context) string { return traceA }}
+	cfg.Observer = who
+	cfg.Limits.LeakAfter = time.Hour // each loan is sampled
+	tr := newTransport(t, cfg)
+	lose(t, tr, s.URL)
+	p := tr.Pools()[0]
+	id := p.Snapshot()[0].ID
+	if got := who.Of(p.Name(), id); !slices.Equal(got, []string{traceA}) {
+		t.Fatalf("its holder is %v", got)
+	}
+	s.CloseClientConnections()
+	eventually(t, "the pool has seen the end", func() bool { return p.Stats().InUse == 0 })
+	eventually(t, "the collector finds the lost body", func() bool { runtime.GC(); return p.Stats().Open == 0 })
+	eventually(t, "nobody holds the connection", func() bool { return who.Of(p.Name(), id) == nil })
+}
+
 func TestTraceOfARequestReachesThePool(t *testing.T) {
 	for header, want := range map[string]string{
 		"00-" + traceA + "-00f067aa0ba902b7-01":                  traceA,

@@ -115,6 +115,8 @@ func (h *host) Observe(e pool.Event) {
 	case e.Kind == pool.ConnectionClosed && e.Death != nil: // else it is a dial that failed
 		h.of.open.Add(-1)
 		h.fence.learn(e.Death)
+	case e.Kind == pool.Leaked && !e.Held: // nobody ends the request of a body that nobody has
+		h.of.busy.Add(-1)
 	}
 }
 

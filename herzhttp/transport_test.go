@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -193,6 +194,47 @@ func TestNoMoreThanMaxIdleConnectionsRestOverAllHosts(t *testing.T) {
 	fetch(t, c, "GET", sites[4].URL, "")
 	if n := sites[4].conns.Load(); n != 1 {
 		t.Errorf("the host that was used last lost its connection: %d", n)
+	}
+}
+
+func TestBodiesThatTheirCallersLoseLeaveRoomForNoMoreThanMaxIdleConnections(t *testing.T) {
+	const lost = 4
+	var all sync.WaitGroup // so that each has a connection of its own
+	s, cfg := newSite(t, "http/1.1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/all" {
+			all.Done()
+			all.Wait()
+		}
+		_, _ = io.WriteString(w, "done")
+	}))
+	cfg.MaxIdle = 1
+	cfg.Limits.LeakAfter = time.Hour // each loan is sampled
+	tr := newTransport(t, cfg)
+	for range lost {
+		lose(t, tr, s.URL)
+	}
+	eventually(t, "the collector finds the lost bodies", func() bool {
+		runtime.GC()
+		return only(t, tr).Open == 0
+	})
+	all.Add(lost)
+	var wg sync.WaitGroup
+	for range lost {
+		wg.Go(func() { fetch(t, &http.Client{Transport: tr}, "GET", s.URL+"/all", "") })
+	}
+	wg.Wait()
+	if st := only(t, tr); st.Idle > 1 {
+		t.Errorf("after %d lost bodies %d connections rest, and MaxIdle is 1: %+v", lost, st.Idle, st)
+	}
+}
+
+// lose gets an answer and forgets its body; nothing of it stays on the caller's stack.
+//
+//go:noinline
+func lose(t *testing.T, tr *herzhttp.Transport, url string) {
+	req, _ := http.NewRequestWithContext(t.Context(), "GET", url, http.NoBody)
+	if _, err := tr.RoundTrip(req); err != nil { //nolint:bodyclose // that is the test
+		t.Fatal(err)
 	}
 }
 
