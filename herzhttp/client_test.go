@@ -363,6 +363,27 @@ func TestRequestsGoThroughAProxy(t *testing.T) {
 	}
 }
 
+func TestProxyIsAskedForByTheHostThatTheRequestNames(t *testing.T) {
+	for rawURL, want := range map[string]string{
+		"http://api.test/a": "api.test", "http://api.test:80/a": "api.test", "https://api.test/a": "api.test", "http://api.test:8080/a": "api.test:8080",
+		"https://api.test:80/a": "api.test:80", "http://[::1]/a": "[::1]", "http://[::1]:8080/a": "[::1]:8080", "http://127.0.0.1:8080/a": "127.0.0.1:8080",
+	} {
+		var asked atomic.Pointer[http.Request]
+		enough := errors.New("that is all")
+		tr := newTransport(t, herzhttp.Config{Base: &http.Transport{Proxy: func(r *http.Request) (*url.URL, error) {
+			asked.Store(r)
+			return nil, enough
+		}}})
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", rawURL, http.NoBody)
+		if err := do(tr, req); !errors.Is(err, enough) {
+			t.Errorf("%s: %v", rawURL, err)
+		}
+		if r := asked.Load(); r == nil || r.URL.Host != want || r.Host != want || r.URL.Scheme != req.URL.Scheme {
+			t.Errorf("%s: the proxy was asked for with %+v, the host is %q", rawURL, r, want)
+		}
+	}
+}
+
 // tunnel is what a proxy does for CONNECT.
 func tunnel(w http.ResponseWriter, r *http.Request) {
 	to, err := net.Dial("tcp", r.Host)

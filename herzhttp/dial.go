@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -150,6 +151,9 @@ func newBase(cfg Config) *http.Transport {
 	base.DisableKeepAlives = false
 	base.MaxIdleConns, base.MaxIdleConnsPerHost, base.IdleConnTimeout = 0, 0, 0
 	base.MaxConnsPerHost = 0 // net/http counts only down for connections that it gives one by one, and panics below none
+	if base.Proxy != nil {
+		base.Proxy = proxyFor(base.Proxy)
+	}
 	if inner := dialerOf(from); inner != nil && cfg.Base != nil {
 		base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			nc, err := inner(ctx, network, addr)
@@ -179,6 +183,18 @@ func newBase(cfg Config) *http.Transport {
 		}
 	}
 	return base
+}
+
+// proxyFor has ask see the host as a request names it. Where net/http gives connections one by one it leaves out the port, and the brackets of an IPv6
+// address: what NO_PROXY says of a port, and that nothing on ::1 is reached by a proxy, would not hold.
+func proxyFor(ask func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(req *http.Request) (*url.URL, error) {
+		if e, ok := req.Context().Value(errandContextKey{}).(*errand); ok {
+			req.URL.Host = e.host.named()
+			req.Host = req.URL.Host
+		}
+		return ask(req)
+	}
 }
 
 // onlyHTTP1 makes base offer HTTP/1.1 and nothing else.

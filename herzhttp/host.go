@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,14 @@ func (h *host) base() *http.Transport {
 		return h.of.baseHTTP1
 	}
 	return h.of.base
+}
+
+// named is the host as a URL names it: without the port that its scheme has anyway.
+func (h *host) named() string {
+	if h.scheme == "http" {
+		return strings.TrimSuffix(h.address, ":80")
+	}
+	return strings.TrimSuffix(h.address, ":443")
 }
 
 // gone is called when the pool has been closed.
