@@ -489,6 +489,12 @@ func TestFailureOfTheCallersBodyIsNoNewsOfTheConnection(t *testing.T) {
 			if err := do(tr, req); !errors.Is(err, fails) || guard.SafeToRetry(err) || errors.Is(err, guard.ErrAmbiguous) {
 				t.Errorf("%s: %v, safe to retry: %v, ambiguous: %v", name, err, guard.SafeToRetry(err), errors.Is(err, guard.ErrAmbiguous))
 			}
+			// It can write itself to the peer, as a strings.Reader can.
+			plain := io.NopCloser(bufio.NewReader(io.MultiReader(strings.NewReader("x"), failing{fails})))
+			req, _ = http.NewRequestWithContext(t.Context(), "POST", s.URL, plain)
+			if err := do(tr, req); !errors.Is(err, fails) || guard.SafeToRetry(err) || errors.Is(err, guard.ErrAmbiguous) {
+				t.Errorf("%s, read through a buffer: %v, safe to retry: %v, ambiguous: %v", name, err, guard.SafeToRetry(err), errors.Is(err, guard.ErrAmbiguous))
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package herzhttp
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"reflect"
@@ -50,15 +51,27 @@ func (p *payload) giveUp() {
 	}
 }
 
-// plainBody is the type of the bodies that http.NewRequest makes of strings and bytes: nothing comes of their Close, and their Read fails with nothing
-// that could be taken for news of the connection.
-var plainBody = reflect.TypeOf(io.NopCloser(strings.NewReader("")))
+// bufferedBody is the type of the bodies that http.NewRequest makes of strings and bytes.
+var bufferedBody = reflect.TypeOf(io.NopCloser(strings.NewReader("")))
+
+// plain reports whether nothing comes of the Close of b, and its Read fails with nothing that could be taken for news of the connection. The type alone does
+// not tell: io.NopCloser gives the same for whatever can write itself, such as a bufio.Reader over another connection.
+func plain(b io.ReadCloser) bool {
+	if reflect.TypeOf(b) != bufferedBody {
+		return false
+	}
+	switch reflect.ValueOf(b).Field(0).Interface().(type) {
+	case *strings.Reader, *bytes.Reader, *bytes.Buffer:
+		return true
+	}
+	return false
+}
 
 // attend wraps the body of the request that is sent next, where its Close matters.
 func (r *request) attend() {
 	r.body = nil
 	b := r.req.Body
-	if b == nil || b == http.NoBody || reflect.TypeOf(b) == plainBody {
+	if b == nil || b == http.NoBody || plain(b) {
 		return
 	}
 	r.body = &payload{ReadCloser: b}
