@@ -3,6 +3,7 @@ package herzhttp
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"time"
 
@@ -55,7 +56,7 @@ type Config struct {
 	// Observer is told of the events of all pools; one that is a [pool.Binder] is asked for an observer of each. Nil: none.
 	Observer pool.Observer
 	// Enroll is told of each pool as it is made, and what it gives is called when the pool is closed. The board's Add fits:
-	// func(p pool.Source) func() { return board.Add(p) }. Nil: nobody is told.
+	// func(p pool.Source) func() { return board.Add(p) }. It may give nil. Nil: nobody is told.
 	Enroll func(p pool.Source) (leave func())
 	// Watch is told of each dial and each try of a request. Nil: none.
 	Watch Watch
@@ -107,6 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.DrainBytes == 0 {
 		c.DrainBytes = DefaultDrainBytes
 	}
+	c.DrainBytes = min(c.DrainBytes, math.MaxInt64-1) // one more is read, to see the end
 	if c.DrainTime == 0 {
 		c.DrainTime = DefaultDrainTime
 	}

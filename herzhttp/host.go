@@ -39,7 +39,9 @@ func (h *host) open() error {
 	h.once.Do(func() {
 		if h.pool, h.err = h.newPool(); h.err == nil {
 			if h.of.cfg.Enroll != nil {
-				h.leave = sync.OnceFunc(h.of.cfg.Enroll(h.pool))
+				if leave := h.of.cfg.Enroll(h.pool); leave != nil {
+					h.leave = sync.OnceFunc(leave)
+				}
 			}
 			h.ready.Store(true)
 		}

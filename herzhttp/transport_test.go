@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptrace"
 	"runtime"
@@ -111,6 +112,22 @@ func TestBodyThatNobodyReadsCostsNoConnectionWhileItIsSmall(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAsMuchOfABodyIsReadAsANumberCanSay(t *testing.T) {
+	s, cfg := newSite(t, "http/1.1", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "done") }))
+	cfg.DrainBytes, cfg.DrainTime = math.MaxInt64, time.Second
+	tr := newTransport(t, cfg)
+	for range 3 {
+		resp, err := (&http.Client{Transport: tr}).Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	if n := s.conns.Load(); n != 1 {
+		t.Errorf("3 answers that were not read took %d connections", n)
+	}
 }
 
 func TestBodyThatIsLargeOrLateIsNotWaitedFor(t *testing.T) {
@@ -288,6 +305,16 @@ func TestEnrolledPoolLeavesOnce(t *testing.T) {
 	}
 	if n := left.Load(); n != 1 {
 		t.Errorf("it left %d times", n)
+	}
+}
+
+func TestPoolThatIsEnrolledForGoodIsClosedLikeOthers(t *testing.T) {
+	s, cfg := newSite(t, "http/1.1", echo)
+	cfg.Enroll = func(pool.Source) func() { return nil }
+	tr := newTransport(t, cfg)
+	fetch(t, &http.Client{Transport: tr}, "GET", s.URL, "")
+	if err := tr.Close(); err != nil || only(t, tr).Open != 0 {
+		t.Errorf("%v, %+v", err, only(t, tr))
 	}
 }
 
