@@ -128,6 +128,8 @@ func (h *host) Observe(e pool.Event) {
 		h.fence.learn(e.Death)
 	case e.Kind == pool.Leaked && !e.Held: // nobody ends the request of a body that nobody has
 		h.of.busy.Add(-1)
+	case e.Kind == pool.LimitsChanged: // what MinIdle asks for no longer would hide that too many rest
+		h.of.reckon()
 	}
 }
 

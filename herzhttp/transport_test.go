@@ -274,6 +274,36 @@ func TestWhatMinIdleAsksForIsNotCountedAgainstMaxIdle(t *testing.T) {
 	}
 }
 
+func TestWhatMinIdleNoLongerAsksForIsCountedAgainstMaxIdle(t *testing.T) {
+	warm, cfg := newSite(t, "http/1.1", echo)
+	cfg.MaxIdle = 1
+	at := warm.Listener.Addr().String()
+	cfg.HostLimits = func(address string) (pool.Limits, bool) { return pool.Limits{MinIdle: 3}, address == at }
+	tr := newTransport(t, cfg)
+	if err := tr.WarmUp(withTimeout(t, 10*time.Second), warm.URL); err != nil {
+		t.Fatal(err)
+	}
+	c := &http.Client{Transport: tr}
+	other, _ := newSite(t, "http/1.1", echo)
+	for range 2 {
+		fetch(t, c, "GET", other.URL, "")
+	}
+	p, _ := tr.Pool("http", at)
+	l := p.Limits()
+	l.MinIdle = 0
+	if err := p.(interface{ SetLimits(l pool.Limits) error }).SetLimits(l); err != nil {
+		t.Fatal(err)
+	}
+	fetch(t, c, "GET", other.URL, "")
+	rest := 0
+	for _, p := range tr.Pools() {
+		rest += p.Stats().Idle
+	}
+	if rest != 1 {
+		t.Errorf("%d connections rest, and MaxIdle is 1", rest)
+	}
+}
+
 func TestAnswerWithoutABodyEndsTheLoanThoughNobodyClosesIt(t *testing.T) {
 	everyProtocol(t, func(t *testing.T, protocol string) {
 		s, cfg := newSite(t, protocol, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
