@@ -3,6 +3,8 @@ package herzhttp
 import (
 	"testing"
 	"time"
+
+	"herz.example/herz/conn"
 )
 
 // ForgetAtOnce makes hosts without connections be forgotten at the next occasion.
@@ -17,3 +19,20 @@ func KeepAliveOf(value string) time.Duration { return keepAliveOf(value) }
 
 // TraceOf is what a header traceparent says.
 func TraceOf(value string) string { return traceOf(value) }
+
+// Fence is what a host has learned of its peer's idle time-out.
+type Fence struct{ fence }
+
+// Died tells it of a connection that was lent so many times, and that the peer closed after a rest.
+func (f *Fence) Died(rest time.Duration, uses uint64) {
+	f.learn(&conn.Death{Cause: conn.PeerFIN, Phase: "idle", Idle: rest}, uses)
+}
+
+// Limit is the rest up to which a connection is used; 0: any.
+func (f *Fence) Limit() time.Duration { return f.limit() }
+
+// Pass lets time pass.
+func (f *Fence) Pass(d time.Duration) {
+	f.until.Add(-int64(d))
+	f.lastDeath -= int64(d)
+}

@@ -33,7 +33,7 @@ const (
 	ageSlack = time.Millisecond
 	// sameMoment is how near to each other deaths are one: a restart ends connections of all ages at once.
 	sameMoment = int64(time.Millisecond)
-	// fenceLasts is for how long what was learned from deaths holds after the last one.
+	// fenceLasts is for how long what was learned from deaths holds after the last one that bears it out.
 	fenceLasts = 10 * time.Minute
 )
 
@@ -54,13 +54,16 @@ func (f *fence) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ages, f.learned = nil, 0
-	f.settleLocked()
+	f.most.Store(0)
 }
 
-// learn hears of a connection that ended. Those that the peer closed while they rested tell something.
-func (f *fence) learn(d *conn.Death) {
+// learn hears of a connection that ended, and how often it was lent. Those that the peer closed while they rested tell something.
+func (f *fence) learn(d *conn.Death, uses uint64) {
 	if d.Cause != conn.PeerFIN && d.Cause != conn.PeerRST || d.Phase != "idle" || d.Idle <= 0 {
 		return
+	}
+	if d.Idle <= fenceLeast && uses > 1 {
+		return // no peer closes what rests for so short a time, and serves it several times: it takes so many requests of each, or was restarted
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -75,15 +78,18 @@ func (f *fence) learn(d *conn.Death) {
 		f.ages = f.ages[1:]
 	}
 	f.lastDeath = now
-	f.settleLocked()
+	f.settleLocked(d.Idle, now)
 }
 
-// settleLocked works out the limit.
-func (f *fence) settleLocked() {
+// settleLocked works out the limit after a death at some age. What was learned lasts on by deaths up to twice as old only, as those of a peer are that looks
+// now and then: older ones say that it keeps connections for longer now.
+func (f *fence) settleLocked(age time.Duration, now int64) {
 	if seen := agreed(f.ages); seen > 0 && (f.learned == 0 || seen < f.learned) {
 		f.learned = seen
+	} else if age > 2*f.learned {
+		return
 	}
-	f.until.Store(clock() + int64(fenceLasts))
+	f.until.Store(now + int64(fenceLasts))
 	f.most.Store(int64(usedOf(f.learned)))
 }
 

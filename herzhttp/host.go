@@ -125,7 +125,7 @@ func (h *host) Observe(e pool.Event) {
 		h.of.open.Add(1)
 	case e.Kind == pool.ConnectionClosed && e.Death != nil: // else it is a dial that failed
 		h.of.open.Add(-1)
-		h.fence.learn(e.Death)
+		h.fence.learn(e.Death, e.Uses)
 	case e.Kind == pool.Leaked && !e.Held: // nobody ends the request of a body that nobody has
 		h.of.busy.Add(-1)
 	case e.Kind == pool.LimitsChanged: // what MinIdle asks for no longer would hide that too many rest
