@@ -20,6 +20,9 @@ func KeepAliveOf(value string) time.Duration { return keepAliveOf(value) }
 // TraceOf is what a header traceparent says.
 func TraceOf(value string) string { return traceOf(value) }
 
+// Share is how much of rest is given to the dial of one of so many addresses.
+func Share(rest time.Duration, left int) time.Duration { return share(rest, left) }
+
 // Fence is what a host has learned of its peer's idle time-out.
 type Fence struct{ fence }
 

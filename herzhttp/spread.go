@@ -102,10 +102,19 @@ func (s *spreader) dial(ctx context.Context, network, addr string) (net.Conn, er
 func (s *spreader) one(ctx context.Context, d *guard.Dialer, addr string, left int) (net.Conn, error) {
 	if until, ok := ctx.Deadline(); ok && left > 1 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(until)/time.Duration(left))
+		ctx, cancel = context.WithTimeout(ctx, share(time.Until(until), left))
 		defer cancel()
 	}
 	return d.DialContext(ctx, "tcp", addr)
+}
+
+// shareLeast is a round trip around the world: with less, no address of many on a long path could be dialled, though each of them answers.
+const shareLeast = 300 * time.Millisecond
+
+// share is how much of rest is given to one of so many addresses that are left: the same to each, but not less than a handshake takes while there is as much
+// again for the others.
+func share(rest time.Duration, left int) time.Duration {
+	return max(rest/time.Duration(left), min(rest/2, shareLeast))
 }
 
 // connections are how many connections of the pool lead to each address.

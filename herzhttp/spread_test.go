@@ -93,3 +93,23 @@ func TestConnectionsLeaveAnAddressThatTheNameHasLeft(t *testing.T) {
 		t.Errorf("%d connections were closed because their address is not the name's any more", n)
 	}
 }
+
+func TestAddressOfManyIsGivenTheTimeThatAHandshakeTakes(t *testing.T) {
+	const all time.Duration = guard.DefaultHeartbeatTimeout
+	for many := 2; many < 300; many++ {
+		rest := all
+		for left := many; left > 1; left-- {
+			got := herzhttp.Share(rest, left)
+			if rest > all/2 && got < 300*time.Millisecond {
+				t.Fatalf("of %v the first of %d addresses that are left is given %v", rest, left, got)
+			}
+			if got > rest/2 {
+				t.Fatalf("of %v one of %d addresses takes %v from the others", rest, left, got)
+			}
+			rest -= got
+		}
+	}
+	if got := herzhttp.Share(all, 2); got != all/2 {
+		t.Errorf("of two addresses one is given %v of %v", got, all)
+	}
+}
