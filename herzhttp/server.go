@@ -1,6 +1,7 @@
 package herzhttp
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -128,7 +129,13 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 // handle is the handler of the *http.Server.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	s.inFlight.Add(1)
-	defer s.inFlight.Add(-1)
+	if r.ProtoMajor < 2 && r.Header.Get("Upgrade") != "" {
+		u := &upgrading{ResponseWriter: w, of: s}
+		defer u.end()
+		w = u
+	} else {
+		defer s.inFlight.Add(-1)
+	}
 	leaving := s.leaving.Load()
 	if leaving && s.givesUp(r) {
 		w.Header().Set("Connection", "close")
@@ -151,6 +158,36 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.next.ServeHTTP(w, r)
+}
+
+// upgrading is the ResponseWriter of a request that may become another protocol. When its handler takes the connection, it is no request any more: net/http
+// does not wait for it, and does not cut it.
+type upgrading struct {
+	http.ResponseWriter
+	of   *Server
+	over atomic.Bool
+}
+
+// Hijack lets the handler take the connection.
+func (u *upgrading) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, rw, err := http.NewResponseController(u.ResponseWriter).Hijack()
+	if err == nil {
+		u.end()
+	}
+	return nc, rw, err
+}
+
+// Flush sends what was written.
+func (u *upgrading) Flush() { _ = http.NewResponseController(u.ResponseWriter).Flush() } // as http.Flusher has it
+
+// Unwrap is for http.ResponseController.
+func (u *upgrading) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+
+// end says that the request is no longer in flight, once.
+func (u *upgrading) end() {
+	if !u.over.Swap(true) {
+		u.of.inFlight.Add(-1)
+	}
 }
 
 // givesUp says that the answer to a request is to be the last of its connection. HTTP/1.1: nobody sends another request into its end then (RFC 9112, 9.6),

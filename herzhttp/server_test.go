@@ -193,6 +193,39 @@ func TestEndlessRequestIsCutInTimeForThePools(t *testing.T) {
 	})
 }
 
+func TestConnectionThatBelongsToItsHandlerIsNoRequestThatIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		over := make(chan struct{})
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, ok := w.(http.Flusher); !ok {
+				t.Errorf("a %T cannot flush", w)
+			}
+			nc, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer nc.Close()
+			_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			<-over
+		})
+		cfg := herzhttp.ServerConfig{Alignment: herzhttp.Alignment{Notice: herzhttp.ByWithdrawal, Grace: 4 * time.Second}}
+		r := run(t, &http.Server{Handler: h}, cfg)
+		if status, _ := r.connect().get("/", "Connection: Upgrade\r\n", "Upgrade: websocket\r\n"); status != http.StatusSwitchingProtocols {
+			t.Fatal(status)
+		}
+		r.connect() // net/http waits for its first request for five seconds, and there are not so many
+		r.end()
+		if _, err := r.wait(); err != nil {
+			t.Errorf("nothing was cut: %v", err)
+		}
+		if len(r.log.with("the listener closes", "in_flight=0")) != 1 {
+			t.Errorf("the log is %v", r.log.with())
+		}
+		close(over)
+	})
+}
+
 func TestShutdownKeepsToTheTimeOfItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTank("orders", time.Hour)
