@@ -420,6 +420,7 @@ func TestHTTP2ConnectionIsNotGivenUpWhileTheNewsOfAWithdrawalIsUnderWay(t *testi
 			}
 			time.Sleep(time.Second)
 		}
+		synctest.Wait() // the server's time is over in the same moment
 		three(t, get)
 		if dials := dialled(); dials < 3 {
 			t.Errorf("%d connections in the last second: no GOAWAY came before the listener closes", dials)
