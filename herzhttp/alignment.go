@@ -2,6 +2,7 @@ package herzhttp
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -26,6 +27,8 @@ const (
 const (
 	// idleMargin is by how much the end that must close later waits longer: a request on its way, and clocks that start at different moments.
 	idleMargin = 5 * time.Second
+	// endless is an idle time-out that nobody lives to see. A margin can be added to it.
+	endless time.Duration = math.MaxInt64 / 2
 	// goodbyeTime is how long before the listener closes HTTP/2 connections are given up, at most, where nobody says when the balancer has noticed.
 	goodbyeTime = time.Second
 	// exitTime is what is kept of the budget for the end of the process itself.
@@ -88,9 +91,9 @@ type Alignment struct {
 	// Propagation is how long after the decision requests still come: other workers, other nodes, what was chosen a moment before. 0: 1 s.
 	Propagation time.Duration
 
-	// BalancerIdle is after how long the balancer closes an idle connection to the server, and a client's. 0: 60 s.
+	// BalancerIdle is after how long the balancer closes an idle connection to the server, and a client's. 0: 60 s. Negative: never.
 	BalancerIdle time.Duration
-	// ServerIdle is after how long the server does. 0: BalancerIdle and 5 s more.
+	// ServerIdle is after how long the server does. 0: BalancerIdle and 5 s more. Negative: never.
 	ServerIdle time.Duration
 	// ClientIdle is after how long clients of the balancer close theirs (http.Transport: 90 s). 0: it is not looked at.
 	ClientIdle time.Duration
@@ -109,8 +112,8 @@ type Alignment struct {
 	filledIn bool // a zero is none, and no longer the default
 }
 
-// Resolved is a with every default in place of its zero. What is negative becomes 0, and a 0 is none from then on: what it gives answers every question as a
-// does.
+// Resolved is a with every default in place of its zero. What is negative becomes 0, and a 0 is none from then on; of BalancerIdle and ServerIdle it becomes
+// longer than anybody waits. What it gives answers every question as a does.
 func (a Alignment) Resolved() Alignment {
 	if a.filledIn {
 		return a
@@ -134,8 +137,8 @@ func (a Alignment) filled() Alignment {
 	a.NoTrafficInterval = max(a.NoTrafficInterval, 0)
 	a.FailTimeout = orTime(a.FailTimeout, DefaultFailTimeout)
 	a.Propagation = orTime(a.Propagation, DefaultPropagation)
-	a.BalancerIdle = orTime(a.BalancerIdle, DefaultBalancerIdle)
-	a.ServerIdle = orTime(a.ServerIdle, a.BalancerIdle+idleMargin)
+	a.BalancerIdle = orIdle(a.BalancerIdle, DefaultBalancerIdle)
+	a.ServerIdle = orIdle(a.ServerIdle, a.BalancerIdle+idleMargin)
 	a.ClientIdle = max(a.ClientIdle, 0)
 	a.Grace = orTime(a.Grace, DefaultGrace)
 	a.PreStop = max(a.PreStop, 0)
@@ -150,6 +153,17 @@ func orTime(v, otherwise time.Duration) time.Duration {
 		return otherwise
 	}
 	return max(v, 0)
+}
+
+// orIdle is v, the default where v is 0, and endless where it is negative: who has no idle time-out closes nothing.
+func orIdle(v, otherwise time.Duration) time.Duration {
+	switch {
+	case v == 0:
+		return otherwise
+	case v < 0:
+		return endless
+	}
+	return min(v, endless)
 }
 
 func orCount(v, otherwise int) int {

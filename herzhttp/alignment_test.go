@@ -2,6 +2,8 @@ package herzhttp_test
 
 import (
 	"fmt"
+	"math"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -101,6 +103,29 @@ func TestTimesThatWereResolvedSayWhatTheySaidBefore(t *testing.T) {
 	if _, err := herzhttp.NewServer(nil, herzhttp.ServerConfig{Alignment: herzhttp.Alignment{DrainDelay: -1}, Logger: slogTo(log)}); err != nil ||
 		len(log.with("level=WARN", "change=DrainDelay", "set DrainDelay ≥ 8s")) != 1 {
 		t.Errorf("a server without a delay says nothing of it: %v, %v", log.with(), err)
+	}
+}
+
+func TestServerOutlastsABalancerThatClosesNoIdleConnection(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, never := range []time.Duration{-1, math.MaxInt64} {
+		hs := &http.Server{}
+		s, err := herzhttp.NewServer(hs, herzhttp.ServerConfig{Alignment: herzhttp.Alignment{BalancerIdle: never}, Logger: slogTo(&lines{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := s.Alignment().Check(); hs.IdleTimeout < 365*day || hs.ReadHeaderTimeout < 365*day || len(found) > 0 {
+			t.Errorf("BalancerIdle %d: the server closes idle connections after %v, those without a request after %v: %v", never, hs.IdleTimeout, hs.ReadHeaderTimeout, found)
+		}
+		if found := (herzhttp.Alignment{BalancerIdle: never, ServerIdle: never}).Check(); len(found) > 0 {
+			t.Errorf("BalancerIdle and ServerIdle %d: %v", never, found)
+		}
+		if found := (herzhttp.Alignment{ServerIdle: never}).Check(); len(found) > 0 {
+			t.Errorf("ServerIdle %d: %v", never, found)
+		}
+		if found := (herzhttp.Alignment{BalancerIdle: never, ServerIdle: 65 * second}).Check(); len(found) != 1 || found[0].Severity != herzhttp.Failing {
+			t.Errorf("BalancerIdle %d, and the server closes after 65 s: %v", never, found)
+		}
 	}
 }
 

@@ -69,6 +69,7 @@ func (a Alignment) Check() []Finding {
 func (a Alignment) checkIdle(l *findings) {
 	want := a.BalancerIdle + idleMargin
 	switch {
+	case a.ServerIdle >= endless: // neither closes, or the balancer first
 	case a.ServerIdle <= a.BalancerIdle:
 		l.add(Failing, "ServerIdle", a.ServerIdle, want,
 			"the server closes idle connections after %v, the balancer after %v: a request can meet a closing connection (an ALB answers 502); set ServerIdle ≥ %v",
