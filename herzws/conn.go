@@ -45,6 +45,8 @@ type Conn struct {
 	held   *held  // nil: nothing is
 	first  func() // is told of the first whole frame; nil: nobody asks
 
+	pinged int64 // of the sweep alone: the value of seen for which a ping was sent
+
 	seen atomic.Int64 // when the newest whole frame came, on the clock of the hub
 	busy atomic.Bool  // a callback has it, or it waits for one: it is not read
 	part atomic.Bool  // a frame has begun that is not whole
@@ -56,14 +58,13 @@ type Conn struct {
 
 	// mu guards what follows, and the writing to a socket that does not block. Nothing under it waits or calls out of the package, and no lock is taken
 	// under it.
-	mu     sync.Mutex
-	sent   bool     // our Close frame is in the queue, or further
-	got    bool     // the peer's Close frame came. Written by the owner alone, who reads it without mu
-	shut   bool     // the socket's writing side is closed, or is to be
-	queue  *queue   // nil: nothing waits
-	pinged int64    // the value of seen for which a ping was sent
-	leave  *leaving // nil: it stays
-	why    *CloseError
+	mu    sync.Mutex
+	sent  bool     // our Close frame is in the queue, or further
+	got   bool     // the peer's Close frame came. Written by the owner alone, who reads it without mu
+	shut  bool     // the socket's writing side is closed, or is to be
+	queue *queue   // nil: nothing waits
+	leave *leaving // nil: it stays
+	why   *CloseError
 }
 
 // leaveLocked gives the times of the end there is to be.
@@ -313,26 +314,8 @@ func (c *Conn) closeLocked(code Code, reason string, cause conn.Cause) {
 // and has to be asked and answered when it comes so far. Where more than a little waits, it takes the place of the one of its kind before it.
 func (c *Conn) control(op ws.OpCode, payload []byte) {
 	c.mu.Lock()
-	c.controlLocked(op, payload)
-	c.mu.Unlock()
-	if c.dead.Load() {
-		c.after()
-	}
-}
-
-// ping asks the peer whose newest frame came at seen.
-func (c *Conn) ping(seen int64) {
-	c.mu.Lock()
-	c.pinged = seen
-	c.controlLocked(ws.OpPing, nil)
-	c.mu.Unlock()
-	if c.dead.Load() {
-		c.after()
-	}
-}
-
-func (c *Conn) controlLocked(op ws.OpCode, payload []byte) {
 	if c.sent || c.dead.Load() {
+		c.mu.Unlock()
 		return
 	}
 	p := buffers.Get().(*[]byte)
@@ -342,6 +325,10 @@ func (c *Conn) controlLocked(op ws.OpCode, payload []byte) {
 	}
 	*p = (*p)[:0]
 	putBuffer(p)
+	c.mu.Unlock()
+	if c.dead.Load() {
+		c.after()
+	}
 }
 
 // tryWrite writes what the socket takes without waiting. It is called under mu.
@@ -468,7 +455,7 @@ func (c *Conn) inspect(now time.Duration) time.Duration {
 		return now + time.Hour
 	}
 	c.mu.Lock()
-	leave, pinged := c.timesLocked(), c.pinged
+	leave := c.timesLocked()
 	switch {
 	case c.sent || c.got:
 		c.mu.Unlock()
@@ -487,7 +474,7 @@ func (c *Conn) inspect(now time.Duration) time.Duration {
 		return by
 	}
 	c.mu.Unlock()
-	due := c.listen(now, pinged)
+	due := c.listen(now)
 	if leave.drainAt > 0 {
 		due = min(due, leave.drainAt)
 	}
@@ -509,7 +496,7 @@ func (c *Conn) endBy(l leaving) time.Duration {
 
 // listen asks a silent peer, and ends one that did not answer. The sweep alone calls it, so that a deadline has one owner; and since seen only rises,
 // it moves only later.
-func (c *Conn) listen(now time.Duration, pinged int64) time.Duration {
+func (c *Conn) listen(now time.Duration) time.Duration {
 	h := c.hub
 	busy := c.busy.Load() // before seen, which is written before the callback is over
 	seen := c.seen.Load()
@@ -527,9 +514,10 @@ func (c *Conn) listen(now time.Duration, pinged int64) time.Duration {
 		c.abort(why)
 		return now + time.Hour
 	case now >= last+h.interval-h.early():
-		if pinged != seen {
+		if c.pinged != seen {
+			c.pinged = seen
 			h.counts.pings.Add(1)
-			c.ping(seen)
+			c.control(ws.OpPing, nil)
 		}
 		return min(last+h.interval+h.grace, now+h.interval) // when the answer has come it is time for the next ping
 	default:

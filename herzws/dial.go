@@ -77,11 +77,9 @@ func legacyAnswer(r *http.Response) (every time.Duration, ok bool) {
 	text := r.Header.Get(HeaderInterval)
 	every, err := time.ParseDuration(text)
 	if err != nil {
-		seconds, nerr := strconv.ParseInt(text, 10, 64) // other servers may write the number alone
-		if nerr != nil {
+		if every, err = inSeconds(text); err != nil { // other servers may write the number alone
 			return 0, false
 		}
-		every = time.Duration(min(max(seconds, 0), int64(mostEvery/time.Second))) * time.Second
 	}
 	return min(max(every, leastEvery), mostEvery), every > 0
 }
@@ -89,13 +87,19 @@ func legacyAnswer(r *http.Response) (every time.Duration, ok bool) {
 // retryAfter is the pause that an answer asks for, in seconds or by a date (RFC 9110, section 10.2.3). 0: it asks for none.
 func retryAfter(r *http.Response) time.Duration {
 	text := r.Header.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return time.Duration(min(max(seconds, 0), int64(math.MaxInt64/time.Second))) * time.Second
+	if pause, err := inSeconds(text); err == nil {
+		return pause
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return max(time.Until(at), 0)
 	}
 	return 0
+}
+
+// inSeconds is a number of seconds, none where it is negative, and the longest time there is where it is more.
+func inSeconds(text string) (time.Duration, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return time.Duration(min(max(n, 0), int64(math.MaxInt64/time.Second))) * time.Second, err
 }
 
 // header is what is sent with each request.

@@ -179,7 +179,7 @@ func (h *hub) sweepLocked(due time.Duration) {
 // too soon loses nothing. Ends have no such margin.
 func (h *hub) early() time.Duration { return h.interval / 16 }
 
-// tick is the least time between two looks at the table, for those that are not early.
+// tick is the least time between two looks at the table: what comes due in between is looked at together.
 func (h *hub) tick() time.Duration {
 	return min(max(h.interval/64, 2*time.Millisecond), 500*time.Millisecond)
 }

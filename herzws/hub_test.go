@@ -241,7 +241,7 @@ func TestPeerIsNotFoundSilentWhenItsCallbackReturns(t *testing.T) {
 		c.busy.Store(true)
 		var hands sync.WaitGroup
 		hands.Go(func() { c.deliver(event{op: ws.OpText}) })
-		c.listen(now, 0)
+		c.listen(now)
 		hands.Wait()
 		if c.dead.Load() {
 			t.Fatalf("connection %d: %v", n, c.why)

@@ -219,8 +219,8 @@ func TestPeerIsAskedThoughAGreatMessageWaits(t *testing.T) {
 		if err := c.Send(t.Context(), Binary, make([]byte, 1<<20)); err != nil {
 			t.Fatal(err)
 		}
-		for seen := range int64(1000) {
-			c.ping(seen)
+		for range 1000 {
+			c.control(ws.OpPing, nil)
 		}
 		if frames, bytes := waiting(c); frames > 10 || bytes <= DefaultQueueBytes {
 			t.Errorf("%d frames with %d bytes wait", frames, bytes)
