@@ -92,6 +92,18 @@ func (d *dialed) all() ([]herzhttp.Dial, []herzhttp.Try) {
 	return d.dials, d.tries
 }
 
+// leaveUnread makes n requests, one after the other, and closes the bodies of their answers.
+func leaveUnread(t *testing.T, tr *herzhttp.Transport, url string, n int) {
+	t.Helper()
+	for range n {
+		resp, err := (&http.Client{Transport: tr}).Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+}
+
 func TestBodyThatNobodyReadsCostsNoConnectionWhileItIsSmall(t *testing.T) {
 	everyProtocol(t, func(t *testing.T, protocol string) {
 		for _, size := range []int{1, 5000, 60000} {
@@ -100,13 +112,7 @@ func TestBodyThatNobodyReadsCostsNoConnectionWhileItIsSmall(t *testing.T) {
 			}))
 			cfg.DrainTime = time.Second
 			tr := newTransport(t, cfg)
-			for range 10 {
-				resp, err := (&http.Client{Transport: tr}).Get(s.URL)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_ = resp.Body.Close()
-			}
+			leaveUnread(t, tr, s.URL, 10)
 			if n := s.conns.Load(); n != 1 {
 				t.Errorf("10 answers of %d bytes that were not read took %d connections", size, n)
 			}
@@ -118,13 +124,7 @@ func TestAsMuchOfABodyIsReadAsANumberCanSay(t *testing.T) {
 	s, cfg := newSite(t, "http/1.1", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "done") }))
 	cfg.DrainBytes, cfg.DrainTime = math.MaxInt64, time.Second
 	tr := newTransport(t, cfg)
-	for range 3 {
-		resp, err := (&http.Client{Transport: tr}).Get(s.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-	}
+	leaveUnread(t, tr, s.URL, 3)
 	if n := s.conns.Load(); n != 1 {
 		t.Errorf("3 answers that were not read took %d connections", n)
 	}

@@ -40,6 +40,9 @@ func yardstick() (each time.Duration, err error) {
 			return 0, fmt.Errorf("the yardstick's connections: %w", err)
 		}
 		theirs = append(theirs, nc)
+		if err = nc.SetReadDeadline(time.Now().Add(stepTime)); err != nil {
+			return 0, err
+		}
 	}
 	cpu := record.CPUTime()
 	for range yardRounds {

@@ -90,8 +90,9 @@ func (s *suite) client(ctx context.Context, log io.Writer) ([]agent, error) {
 		return nil, err
 	}
 	err = askAll(ctx, addr)
-	cancel() // it serves until it is ended
-	if _ = cmd.Wait(); err != nil {
+	cancel()       // it serves until it is ended,
+	_ = cmd.Wait() // which it tells as a failure
+	if err != nil {
 		return nil, err
 	}
 	return s.results(mode)

@@ -95,6 +95,8 @@ func (s *suite) results(mode string) ([]agent, error) {
 
 // await waits until somebody listens.
 func await(ctx context.Context, addr string) error {
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
 	for {
 		nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 		if err == nil {
@@ -103,7 +105,7 @@ func await(ctx context.Context, addr string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("nobody listens at %s: %w", addr, err)
-		case <-time.Tick(100 * time.Millisecond):
+		case <-again.C:
 		}
 	}
 }
